@@ -1,0 +1,2 @@
+//! The binary `vitrine`.
+fn main() {}
