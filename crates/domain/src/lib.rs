@@ -2,10 +2,16 @@
 //! the one transition function, prices, barcodes, the checks on what a row asks for, and the
 //! arithmetic of request windows. Everything takes `now` as a value.
 
+mod budget;
 mod kind;
 mod provider;
+mod state;
 mod time;
+mod transition;
 
+pub use budget::{Budget, Room, Shape, Slot, Window};
 pub use kind::{JobId, JobKind, UnknownKind};
 pub use provider::{Provider, UnknownProvider};
+pub use state::{Cancel, Fault, JobState, Remote, Status, SubmissionId, UnknownStatus, Work};
 pub use time::{BadTimestamp, Timestamp};
+pub use transition::{Event, Illegal, Resolution, Verdict, next};
