@@ -1,6 +1,7 @@
 //! PostgreSQL in a container, through testcontainers.
 
 use std::env;
+use std::fmt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
@@ -35,8 +36,15 @@ docker rm --force --volumes "$1" || curl --silent --request DELETE \
 pub(super) struct Running {
     /// The database `postgres`, as superuser.
     pub(super) admin_url: String,
-    _container: ContainerAsync<GenericImage>,
+    image: String,
+    container: ContainerAsync<GenericImage>,
     _reaper: ChildStdin,
+}
+
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "container {} of {}", self.container.id(), self.image)
+    }
 }
 
 /// Starts a container, which may not answer yet.
@@ -69,10 +77,10 @@ pub(super) async fn start(durability: Durability) -> Result<Running, String> {
         .get_host_port_ipv4(PORT)
         .await
         .map_err(|error| error.to_string())?;
-    tracing::info!(container = container.id(), %host, port, image = %tag, "PostgreSQL for tests");
     Ok(Running {
         admin_url: format!("postgres://postgres:postgres@{host}:{port}/postgres"),
-        _container: container,
+        image: format!("postgres:{tag}"),
+        container,
         _reaper: reaper,
     })
 }

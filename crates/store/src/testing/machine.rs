@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::fmt;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -26,7 +27,15 @@ const NOBODY: u32 = 65534;
 #[derive(Debug)]
 pub(super) struct Running {
     folder: PathBuf,
+    programs: PathBuf,
     _shell: ChildStdin,
+}
+
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (programs, folder) = (self.programs.display(), self.folder.display());
+        write!(f, "a cluster of {programs} in {folder}")
+    }
 }
 
 impl Running {
@@ -135,6 +144,7 @@ pub(super) fn start(programs: &Path, durability: Durability) -> Result<Running, 
     }
     Ok(Running {
         folder: PathBuf::from(folder.trim_end()),
+        programs: programs.to_owned(),
         _shell: stdin,
     })
 }

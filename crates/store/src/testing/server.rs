@@ -55,9 +55,9 @@ enum Lifetime {
     /// Somebody else's server.
     Given,
     /// Ends when the pipe that this value holds is closed, thus with this process at the latest.
-    Container(#[expect(dead_code, reason = "held for its drop")] Box<container::Running>),
+    Container(Box<container::Running>),
     /// The same.
-    Machine(#[expect(dead_code, reason = "held for its drop")] machine::Running),
+    Machine(machine::Running),
 }
 
 impl Server {
@@ -79,8 +79,20 @@ impl Server {
     }
 }
 
-/// The first server that answers, or a text that says what was tried and what to do.
+/// The first server that answers, or a text that says what was tried and what to do. Says on
+/// stderr which one it is: the first question when a test fails on one machine only.
 pub(super) async fn find_or_start(durability: Durability) -> Result<Server, String> {
+    let server = first_that_answers(durability).await?;
+    let what = match &server.lifetime {
+        Lifetime::Given => "a given server".to_owned(),
+        Lifetime::Container(container) => container.to_string(),
+        Lifetime::Machine(cluster) => cluster.to_string(),
+    };
+    eprintln!("PostgreSQL for tests ({durability:?}): {what}");
+    Ok(server)
+}
+
+async fn first_that_answers(durability: Durability) -> Result<Server, String> {
     let only = env::var("VITRINE_TEST_POSTGRES_FROM").ok();
     let wanted = |source: &str| only.as_deref().is_none_or(|only| only == source);
     let mut tried = String::new();
