@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fmt::Write as _;
+use std::path::Path;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks at whether a starting server answers.
 const START_INTERVAL: Duration = Duration::from_millis(25);
+
+/// The variable that names a server.
+const GIVEN_URL: &str = "VITRINE_TEST_POSTGRES_URL";
 
 /// Whether a commit waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,9 +102,10 @@ async fn first_that_answers(durability: Durability) -> Result<Server, String> {
     let mut tried = String::new();
 
     if wanted("given") {
-        match given().await {
-            Ok(server) => return Ok(server),
-            Err(reason) => note(&mut tried, "VITRINE_TEST_POSTGRES_URL", &reason),
+        match env::var(GIVEN_URL) {
+            // Who names a server means that one: no other stands in for it.
+            Ok(url) => return given(&url).await,
+            Err(reason) => note(&mut tried, GIVEN_URL, &reason.to_string()),
         }
     }
     if wanted("docker") {
@@ -130,10 +135,12 @@ fn note(tried: &mut String, source: &str, reason: &str) {
     let _ = writeln!(tried, "  {source}: {reason}");
 }
 
-async fn given() -> Result<Server, String> {
-    let url = env::var("VITRINE_TEST_POSTGRES_URL").map_err(|_| "not set".to_owned())?;
-    let admin_url = Url::parse(&url).map_err(|error| error.to_string())?;
-    execute(admin_url.as_str(), "select 1".to_owned()).await?;
+async fn given(url: &str) -> Result<Server, String> {
+    let named = |error: String| format!("failed to use the server of {GIVEN_URL}: {error}");
+    let admin_url = Url::parse(url).map_err(|error| named(error.to_string()))?;
+    execute(admin_url.as_str(), "select 1".to_owned())
+        .await
+        .map_err(named)?;
     Ok(Server {
         admin_url,
         lifetime: Lifetime::Given,
@@ -149,7 +156,7 @@ async fn in_container(durability: Durability) -> Result<Server, String> {
     })
 }
 
-async fn on_machine(programs: &std::path::Path, durability: Durability) -> Result<Server, String> {
+async fn on_machine(programs: &Path, durability: Durability) -> Result<Server, String> {
     let programs = programs.to_owned();
     // `initdb` takes half a second, in which other tests of this runtime may go on.
     let cluster = tokio::task::spawn_blocking(move || machine::start(&programs, durability))
