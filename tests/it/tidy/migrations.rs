@@ -1,8 +1,9 @@
 //! The two databases have the same schema, as far as programs outside can see: the same migrations
 //! by number and name, and in each the same tables, columns, named constraints and unique indexes.
-//! Types may differ. Where more has to, the comment right above says `-- Differs because …`.
+//! Types may differ, and SQLite checks what a type of PostgreSQL says. Where more has to differ, the
+//! comment right above says `-- Differs because …`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Tree, complains, tidy};
 
@@ -10,6 +11,14 @@ const FOLDERS: [&str; 2] = ["migrations/sqlite/", "migrations/postgres/"];
 
 /// Begins the comment that excuses the line below it.
 const DIFFERS: &str = "-- Differs because";
+
+/// Ends the names of checks that stand in SQLite alone, and the type that stands for each.
+const TYPE_CHECKS: [(&str, &str); 4] = [
+    ("_times_are_utc_with_milliseconds", "timestamptz"),
+    ("_is_a_time", "timestamptz"),
+    ("_is_0_or_1", "boolean"),
+    ("_is_json", "jsonb"),
+];
 
 #[test]
 fn both_databases_have_the_same_schema() {
@@ -39,33 +48,49 @@ fn twins(sqlite: &[(&str, &str)], postgres: &[(&str, &str)]) -> Vec<String> {
         }
         if let Some((_, twin)) = postgres.iter().find(|(other, _)| other == name) {
             let (one, other) = (schema(text), schema(twin));
-            let missing = |here: &Schema, there: &Schema, folder: &str| {
-                let missing = here.all.difference(&there.all);
-                let unexcused = missing.filter(|item| !here.excused.contains(*item));
-                unexcused
-                    .map(|item| format!("{folder}{name}: no {item}, which its twin has"))
-                    .collect::<Vec<_>>()
-            };
-            complaints.extend(missing(&one, &other, FOLDERS[1]));
-            complaints.extend(missing(&other, &one, FOLDERS[0]));
+            let in_sqlite = one.missing_in(&other);
+            let in_sqlite = in_sqlite.filter(|item| !is_type_check(item));
+            complaints.extend(in_sqlite.map(|item| lacks(FOLDERS[1], name, item)));
+            complaints.extend(
+                other
+                    .missing_in(&one)
+                    .map(|item| lacks(FOLDERS[0], name, item)),
+            );
         }
     }
     complaints
 }
 
-/// What a migration makes, in words: `table t`, `column t.c`, `constraint t.c`, `unique index i`.
+fn lacks(folder: &str, name: &str, item: &str) -> String {
+    format!("{folder}{name}: no {item}, which its twin has")
+}
+
+fn is_type_check(item: &str) -> bool {
+    TYPE_CHECKS.iter().any(|(end, _)| item.ends_with(end))
+}
+
+/// What a migration makes, in words: `table t`, `column t.c`, `constraint t.c`, `unique index i`;
+/// each with its table, where it is a part of one, and whether a comment says why it differs.
 #[derive(Debug, Default)]
 struct Schema {
-    all: BTreeSet<String>,
-    excused: BTreeSet<String>,
+    items: BTreeMap<String, (Option<String>, bool)>,
 }
 
 impl Schema {
-    fn add(&mut self, item: String, excused: bool) {
-        if excused {
-            self.excused.insert(item.clone());
-        }
-        self.all.insert(item);
+    fn add(&mut self, item: String, table: Option<&str>, excused: bool) {
+        let table = table.map(|table| format!("table {table}"));
+        self.items.insert(item, (table, excused));
+    }
+
+    /// What `other` should have too. A table that it lacks is one thing, whatever is in it.
+    fn missing_in<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
+        let has = |item: &String| other.items.contains_key(item);
+        let missing = self.items.iter().filter(move |(item, (table, excused))| {
+            // A table made by an earlier migration is in neither of the two.
+            let table_there = |table| has(table) || !self.items.contains_key(table);
+            !excused && !has(item) && table.as_ref().is_none_or(table_there)
+        });
+        missing.map(|(item, _)| item.as_str())
     }
 }
 
@@ -78,9 +103,9 @@ fn schema(sql: &str) -> Schema {
             ["create", "table", rest @ ..] => {
                 let rest = rest.strip_prefix(&["if", "not", "exists"]).unwrap_or(rest);
                 let Some(table) = rest.first() else { continue };
-                schema.add(format!("table {table}"), excused);
+                schema.add(format!("table {table}"), None, excused);
                 for (part, differs) in items(body(&statement), ',') {
-                    table_part(&mut schema, table, &part, excused || differs);
+                    table_part(&mut schema, table, &part, differs);
                 }
             }
             ["alter", "table", table, "add", ..] => {
@@ -90,7 +115,7 @@ fn schema(sql: &str) -> Schema {
                 table_part(&mut schema, table, part, excused);
             }
             ["create", "unique", "index", name, ..] => {
-                schema.add(format!("unique index {name}"), excused);
+                schema.add(format!("unique index {name}"), None, excused);
             }
             _ => {}
         }
@@ -113,11 +138,11 @@ fn table_part(schema: &mut Schema, table: &str, part: &str, excused: bool) {
     ]
     .contains(first)
     {
-        schema.add(format!("column {table}.{first}"), excused);
+        schema.add(format!("column {table}.{first}"), Some(table), excused);
     }
     for pair in words.windows(2) {
         if let ["constraint", name] = pair {
-            schema.add(format!("constraint {table}.{name}"), excused);
+            schema.add(format!("constraint {table}.{name}"), Some(table), excused);
         }
     }
 }
@@ -148,9 +173,9 @@ fn items(sql: &str, separator: char) -> Vec<(String, bool)> {
         } else {
             line.split("--").next().unwrap_or("")
         };
-        // Only a comment in front of an item excuses it as a whole; one inside is its parts' own.
-        if depth == 0 && item.trim().is_empty() && line.trim().starts_with(DIFFERS) {
-            excused = true;
+        // A comment right in front of an item excuses it; one inside is its parts' own.
+        if depth == 0 && item.trim().is_empty() {
+            excused = !line.trim().is_empty() && (excused || line.trim().starts_with(DIFFERS));
         }
         // Kept for the items within this one.
         if depth > 0 && code.trim().is_empty() {
@@ -176,14 +201,18 @@ fn items(sql: &str, separator: char) -> Vec<(String, bool)> {
 }
 
 const SQLITE: &str = "
+-- Differs because of much, says the head of the file.
+
 -- A comment; with a semicolon, and (a parenthesis.
 create table if not exists jobs (
     id integer primary key,
     status text not null default 'a, b'
         constraint status_known check (status in ('a', 'b')),
-    -- Differs because SQLite has no type for it.
-    at text constraint at_is_a_time check (at is strftime('%Y', at)),
-    constraint id_positive check (id > 0)
+    -- Differs because SQLite has no such type;
+    -- it goes on here, with a comma.
+    at text constraint at_is_early check (at < 'b'),
+    constraint id_positive check (id > 0),
+    constraint jobs_run_at_is_a_time check (at is strftime('%Y', at))
 ) strict;
 create unique index one_open on jobs (id) where status = 'a';
 alter table jobs add column extra text;
@@ -192,7 +221,7 @@ alter table jobs add column extra text;
 #[test]
 fn the_schema_of_a_migration_is_read() {
     let schema = schema(SQLITE);
-    let all: Vec<&str> = schema.all.iter().map(String::as_str).collect();
+    let all: Vec<&str> = schema.items.keys().map(String::as_str).collect();
     assert_eq!(
         all,
         [
@@ -200,45 +229,55 @@ fn the_schema_of_a_migration_is_read() {
             "column jobs.extra",
             "column jobs.id",
             "column jobs.status",
-            "constraint jobs.at_is_a_time",
+            "constraint jobs.at_is_early",
             "constraint jobs.id_positive",
+            "constraint jobs.jobs_run_at_is_a_time",
             "constraint jobs.status_known",
             "table jobs",
             "unique index one_open",
         ]
     );
-    let excused: Vec<&str> = schema.excused.iter().map(String::as_str).collect();
-    assert_eq!(excused, ["column jobs.at", "constraint jobs.at_is_a_time"]);
+    let excused = schema.items.iter().filter(|(_, (_, excused))| *excused);
+    let excused: Vec<&str> = excused.map(|(item, _)| item.as_str()).collect();
+    assert_eq!(excused, ["column jobs.at", "constraint jobs.at_is_early"]);
 }
 
 #[test]
 fn a_difference_between_the_databases_is_found() {
     let name = "0001_jobs.sql";
-    let twin = SQLITE.replace(
-        " constraint at_is_a_time check (at is strftime('%Y', at))",
-        "",
-    );
-    assert_eq!(
-        twins(&[(name, SQLITE)], &[(name, &twin)]),
-        Vec::<String>::new()
-    );
+    let postgres = SQLITE
+        .replace(" constraint at_is_early check (at < 'b')", "")
+        .replace("jobs_run_at_is_a_time", "id_positive");
+    let check = |twin: &str| twins(&[(name, SQLITE)], &[(name, twin)]);
+    assert_eq!(check(&postgres), Vec::<String>::new());
     for (from, to, of) in [
-        ("status_known", "status_is_known", ".status_known"),
-        ("extra text", "extras text", "column jobs.extra,"),
-        ("one_open", "only_one", "unique index one_open"),
+        ("constraint status_known check", "check", ".status_known"),
         (
-            "    constraint id_positive check (id > 0)",
-            "    check (id > 0)",
-            "id_positive",
+            "alter table jobs add column extra text;",
+            "",
+            "column jobs.extra,",
+        ),
+        (
+            "create unique index one_open",
+            "create index one_open",
+            "unique index one_open",
+        ),
+        ("table if not exists jobs (", "view jobs (", "table jobs"),
+        (
+            ") strict;",
+            ", more text);",
+            "sqlite/0001_jobs.sql: no column jobs.more",
+        ),
+        (
+            ") strict;",
+            ", constraint more_is_json check (true));",
+            "more_is_json",
         ),
     ] {
-        assert!(twin.contains(from), "{from}");
-        let other = twin.replace(from, to);
-        let complaints = twins(&[(name, SQLITE)], &[(name, &other)]);
-        assert!(
-            complaints.iter().any(|text| text.contains(of)),
-            "{of}: {complaints:#?}"
-        );
+        assert!(postgres.contains(from), "{from}");
+        let complaints = check(&postgres.replace(from, to));
+        let of_it = complaints.iter().filter(|text| text.contains(of));
+        assert_eq!(of_it.count(), 1, "{of}: {complaints:#?}");
     }
     complains(&twins(&[(name, SQLITE)], &[]), "one folder");
     complains(&twins(&[("1.sql", "")], &[("1.sql", "")]), "name it as");
