@@ -42,6 +42,8 @@ use text::Lines;
 const LOOKED_AT: usize = 30;
 /// How many of a header's names an error shows.
 const NAMES_SHOWN: usize = 30;
+/// How much of each of them, in characters.
+const NAME_CHARS_SHOWN: usize = 40;
 
 /// The catalog of made-up products that `vitrine demo` uses when it is given none.
 const DEMO: &[u8] = include_bytes!("../demo_catalog.csv");
@@ -68,6 +70,9 @@ pub(crate) enum CatalogError {
     /// A workbook, an archive, an image, or UTF-16 without its mark.
     #[error("the catalog is no text: save it as CSV in UTF-8 (an .xlsx workbook is none)")]
     NotText,
+    /// A format without rows and columns.
+    #[error("the catalog is {0} and no table: export it as CSV")]
+    NotTable(&'static str),
     /// Nothing but blank lines.
     #[error("the catalog is empty: it needs a header and one row for each product")]
     Empty,
@@ -130,24 +135,16 @@ impl Catalog {
         let mut records = Records::new(lines, ',');
         let delimiter = find_delimiter(&mut records).map_err(failed)?;
         records.divide_by(delimiter);
+        if let Some(format) = format_without_rows(&mut records).map_err(failed)? {
+            return Err(CatalogError::NotTable(format));
+        }
         let header = records
             .next_record()
             .map_err(failed)?
             .ok_or(CatalogError::Empty)?;
         let columns = Columns::of(&header.cells);
         if !columns.name_products() {
-            let seen: Vec<&str> = header
-                .cells
-                .iter()
-                .map(|name| name.trim())
-                .take(NAMES_SHOWN)
-                .collect();
-            let more = if header.cells.len() > NAMES_SHOWN {
-                ", …"
-            } else {
-                ""
-            };
-            let seen = seen.join(", ") + more;
+            let seen = names_seen(&header.cells);
             let accepted = columns::accepted();
             return Err(CatalogError::NoProductColumn {
                 line: header.line,
@@ -201,6 +198,37 @@ impl Iterator for Catalog {
             }
         }
     }
+}
+
+/// The first names of a header, each shortened.
+fn names_seen(header: &[String]) -> String {
+    let name = |cell: &String| {
+        cell.trim()
+            .chars()
+            .take(NAME_CHARS_SHOWN)
+            .collect::<String>()
+    };
+    let names: Vec<String> = header.iter().map(name).take(NAMES_SHOWN).collect();
+    let more = if header.len() > NAMES_SHOWN {
+        ", …"
+    } else {
+        ""
+    };
+    names.join(", ") + more
+}
+
+/// The name of the format, when the file begins as XML or JSON do.
+fn format_without_rows(records: &mut Records) -> io::Result<Option<&'static str>> {
+    let lines = records.peek(LOOKED_AT)?;
+    let first = lines
+        .iter()
+        .map(|line| line.text.trim_start())
+        .find(|text| !text.is_empty());
+    Ok(first.and_then(|text| match text.chars().next() {
+        Some('<') => Some("XML"),
+        Some('{' | '[') => Some("JSON"),
+        Some(_) | None => None,
+    }))
 }
 
 /// The delimiter, told by Excel's `sep=;` on the first line or by the first rows.

@@ -258,9 +258,63 @@ fn a_header_that_names_no_product_is_answered_with_what_is_needed() {
         open(b"PK\x03\x04\0\0"),
         Err(CatalogError::NotText)
     ));
+    assert!(matches!(
+        open("\n<?xml version='1.0'?>"),
+        Err(CatalogError::NotTable("XML"))
+    ));
+    assert!(matches!(
+        open("[{\"ean\":1}]"),
+        Err(CatalogError::NotTable("JSON"))
+    ));
     let missing = Path::new("no/such/catalog.csv");
     let error = Catalog::open(missing).unwrap_err().to_string();
     assert_eq!(error, "catalog no/such/catalog.csv cannot be opened");
+}
+
+/// Whatever the bytes are, every row begins behind the one before it and within the file.
+#[test]
+fn no_bytes_stop_the_reader() {
+    let pieces: [&[u8]; 12] = [
+        b"\"",
+        b"\"\"",
+        b",",
+        b"\t",
+        b"\n",
+        b"\r\n",
+        b"Lamp",
+        b" ",
+        b"4006381333931",
+        b"\xE9",
+        "é".as_bytes(),
+        b"\xEF\xBB\xBF",
+    ];
+    let mut state = 1_u64;
+    for _ in 0..2_000 {
+        let mut text = b"ean,name,brand\n".to_vec();
+        for _ in 0..60 {
+            // Knuth's linear congruential generator: the same texts in every run.
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            text.extend_from_slice(pieces[(state >> 33) as usize % pieces.len()]);
+        }
+        text.extend_from_slice(b"\n4006381333931,last,row\n");
+        let lines: Vec<u64> = rows(&text)
+            .iter()
+            .map(|row| match row {
+                Row::Product(product) => product.line,
+                Row::Rejected(rejected) => rejected.line,
+            })
+            .collect();
+        let last = text.iter().filter(|byte| **byte == b'\n').count() as u64;
+        assert!(
+            lines.is_sorted_by(|a, b| a < b),
+            "{:?}",
+            String::from_utf8_lossy(&text)
+        );
+        assert!(lines.iter().all(|line| (2..=last).contains(line)));
+        assert!(!lines.is_empty());
+    }
 }
 
 #[test]
