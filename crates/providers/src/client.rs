@@ -72,8 +72,7 @@ impl Client {
             Provider::Jakov => format!("Bearer {}", text.expose_secret()),
             Provider::Productai | Provider::Jarai => text.expose_secret().to_owned(),
         };
-        let mut header =
-            HeaderValue::from_str(&value).map_err(|_| BadEndpoint::Key(provider))?;
+        let mut header = HeaderValue::from_str(&value).map_err(|_| BadEndpoint::Key(provider))?;
         header.set_sensitive(true);
         let mut client = Self::without_key(provider, base_url)?;
         client.key = Some(Key { header, text });

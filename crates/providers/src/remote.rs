@@ -8,7 +8,7 @@ use crate::mask::SignedUrl;
 #[derive(Debug, Clone, PartialEq)]
 pub struct RemoteJob {
     /// The provider's id, always as text: ProductAI writes a number in its API and a string in its
-    /// webhook.
+    /// webhook. Empty only in JAKOV's export and webhooks, where those name no id.
     pub remote_id: String,
     /// The state as the provider spells it; empty if it says none.
     pub status: String,
@@ -102,7 +102,8 @@ impl Phase {
 pub struct RemoteDeliverable {
     /// The type as the provider spells it (`Video`, `ClosedCaptions`, …); types repeat and grow.
     pub kind: String,
-    /// The link; it is a secret for an hour.
+    /// The link; it is a secret for an hour. Empty if the provider names none (yet); a fetch of it
+    /// is refused.
     pub url: SignedUrl,
     /// A file name or a platform, where told. Never used as a name of ours.
     pub name: Option<String>,

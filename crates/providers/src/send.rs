@@ -122,9 +122,7 @@ impl Http {
             .gzip(false);
         let free = common().timeout(read_timeout);
         let build = |builder: reqwest::ClientBuilder| {
-            builder
-                .build()
-                .map_err(|error| BadHttp::Build(said(error)))
+            builder.build().map_err(|error| BadHttp::Build(said(error)))
         };
         Ok(Self {
             paid: build(paid)?,
@@ -154,8 +152,8 @@ impl Http {
             None => self.body_cap,
         };
         let client = if paid { &self.paid } else { &self.free };
-        let request = reqwest::Request::try_from(request)
-            .map_err(|error| SendError::NotSent(said(error)))?;
+        let request =
+            reqwest::Request::try_from(request).map_err(|error| SendError::NotSent(said(error)))?;
         let mut response = client.execute(request).await.map_err(read_error)?;
         let mut answer = http::Response::new(Bytes::new());
         *answer.status_mut() = response.status();

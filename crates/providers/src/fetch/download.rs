@@ -1,8 +1,26 @@
 //! The download itself: redirects by hand, every host checked, bytes counted and hashed.
 
+use std::error::Error as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use reqwest::Response;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use sha2::{Digest, Sha256};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+use url::Url;
+
+use super::address::is_global;
+use super::resolver::{NotGlobal, PublicOnly};
+use super::sniff::sniff;
 use crate::mask::SignedUrl;
+use crate::send::said;
+
+/// How often a host may send us on.
+const MOST_REDIRECTS: usize = 3;
+/// How many first bytes are kept for [`sniff`].
+const HEAD: usize = 512;
 
 /// How to fetch.
 #[derive(Debug, Clone)]
@@ -51,14 +69,17 @@ impl Fetched {
     /// The hash in lower-case hex.
     #[must_use]
     pub fn sha256_hex(&self) -> String {
-        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.sha256
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }
 
 /// Why a file did not come home. The texts hold no URL query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// 401, 403, 404 or 410: the link is dead; read it again.
+    /// 403, 404, 410 or another 4xx: the link is dead; read it again.
     #[error("the link is dead: HTTP {http}")]
     Gone {
         /// The status.
@@ -106,6 +127,10 @@ pub struct BadFetcher(pub String);
 /// Downloads files. Holds no key and no cookie.
 #[derive(Debug)]
 pub struct Fetcher {
+    /// For hosts that nobody vouches for.
+    public: reqwest::Client,
+    /// For the hosts that the config vouches for.
+    trusted: reqwest::Client,
     options: FetchOptions,
 }
 
@@ -115,20 +140,213 @@ impl Fetcher {
     /// # Errors
     /// If this process has no TLS provider or the HTTP library refuses.
     pub fn new(options: FetchOptions) -> Result<Self, BadFetcher> {
-        Ok(Self { options })
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(BadFetcher(
+                "no TLS provider is installed in this process".to_owned(),
+            ));
+        }
+        let common = || {
+            reqwest::Client::builder()
+                .connect_timeout(options.connect_timeout)
+                .read_timeout(options.idle_timeout)
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .no_proxy()
+                .gzip(false)
+                .user_agent(options.user_agent.clone())
+        };
+        let build = |builder: reqwest::ClientBuilder| {
+            builder.build().map_err(|error| BadFetcher(said(error)))
+        };
+        Ok(Self {
+            public: build(common().dns_resolver(PublicOnly))?,
+            trusted: build(common())?,
+            options,
+        })
     }
 
-    /// Streams a file into `into` from its current position on.
+    /// Streams a file into `into` from its current position on, and flushes it. Syncing it to disk
+    /// is the caller's.
     ///
     /// # Errors
     /// See [`FetchError`]; what was written until then is left for the caller to drop.
-    pub async fn fetch(
+    pub async fn fetch(&self, url: &SignedUrl, into: &mut File) -> Result<Fetched, FetchError> {
+        let whole = async {
+            let (at, response) = self.open(url).await?;
+            self.stream(&at, response, into).await
+        };
+        match tokio::time::timeout(self.options.total_timeout, whole).await {
+            Ok(result) => result,
+            Err(_) => Err(FetchError::Unavailable {
+                reason: "the file did not come home in the total time-out".to_owned(),
+            }),
+        }
+    }
+
+    /// The first answer that is no redirect, and where it came from.
+    async fn open(&self, url: &SignedUrl) -> Result<(Url, Response), FetchError> {
+        let mut at = Url::parse(url.expose()).map_err(|_| refused("the link is no URL"))?;
+        for _ in 0..=MOST_REDIRECTS {
+            let client = self.client_for(&at)?;
+            let request = client.get(at.clone()).header(ACCEPT, "*/*");
+            let response = request.send().await.map_err(unavailable)?;
+            let status = response.status().as_u16();
+            match status {
+                301 | 302 | 303 | 307 | 308 => at = target(&at, &response)?,
+                200 => return Ok((at, response)),
+                204 => return Err(FetchError::Empty),
+                408 | 425 | 429 => return Err(http_unavailable(status)),
+                400..500 => return Err(FetchError::Gone { http: status }),
+                _ => return Err(http_unavailable(status)),
+            }
+        }
+        Err(refused("more than 3 redirects"))
+    }
+
+    /// The client that may fetch this, if any may.
+    fn client_for(&self, url: &Url) -> Result<&reqwest::Client, FetchError> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refused("the link holds a user name"));
+        }
+        let host = url.host().ok_or_else(|| refused("the link has no host"))?;
+        match url.scheme() {
+            "http" | "https" if self.trusts(url) => return Ok(&self.trusted),
+            "https" => {}
+            _ => return Err(refused("the link is not https")),
+        }
+        // Addresses never reach a resolver, so they are checked here.
+        let address: Option<IpAddr> = match host {
+            url::Host::Ipv4(address) => Some(address.into()),
+            url::Host::Ipv6(address) => Some(address.into()),
+            url::Host::Domain(_) => None,
+        };
+        match address {
+            Some(address) if !is_global(address) => Err(refused(&NotGlobal.to_string())),
+            _ => Ok(&self.public),
+        }
+    }
+
+    fn trusts(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let port = url.port_or_known_default().unwrap_or_default();
+        self.options.trusted_hosts.iter().any(|trusted| {
+            let trusted = trusted.trim().to_ascii_lowercase();
+            trusted == host || trusted == bare || trusted == format!("{host}:{port}")
+        })
+    }
+
+    async fn stream(
         &self,
-        url: &SignedUrl,
-        into: &mut tokio::fs::File,
+        at: &Url,
+        mut response: Response,
+        into: &mut File,
     ) -> Result<Fetched, FetchError> {
-        let _ = (url, into, &self.options);
-        std::future::ready(()).await;
-        Err(FetchError::Empty)
+        let expected = response.content_length();
+        let max = self.options.max_bytes;
+        let too_large = || refused(&format!("the file is larger than {max} bytes"));
+        if expected.is_some_and(|expected| expected > max) {
+            return Err(too_large());
+        }
+        let content_type = content_type(&response);
+        let (mut bytes, mut hash, mut head) = (0_u64, Sha256::new(), Vec::with_capacity(HEAD));
+        loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => return Err(broke_off(error, expected, bytes)),
+            };
+            bytes += chunk.len() as u64;
+            if bytes > max {
+                return Err(too_large());
+            }
+            let missing = HEAD - head.len();
+            head.extend(chunk.iter().take(missing));
+            hash.update(&chunk);
+            into.write_all(&chunk).await.map_err(local)?;
+        }
+        into.flush().await.map_err(local)?;
+        match expected {
+            Some(expected) if bytes < expected => {
+                return Err(FetchError::Short {
+                    expected,
+                    got: bytes,
+                });
+            }
+            _ if bytes == 0 => return Err(FetchError::Empty),
+            _ if is_error_page(at, content_type.as_deref(), &head) => {
+                return Err(FetchError::ErrorPage);
+            }
+            _ => {}
+        }
+        Ok(Fetched {
+            bytes,
+            sha256: hash.finalize().into(),
+            content_type,
+            head,
+        })
+    }
+}
+
+/// An HTML page that is announced as one, from a link that is not named like one.
+fn is_error_page(at: &Url, content_type: Option<&str>, head: &[u8]) -> bool {
+    let announced = content_type.is_some_and(|is| is.to_ascii_lowercase().contains("html"));
+    let path = at.path().to_ascii_lowercase();
+    let named = path.ends_with(".html") || path.ends_with(".htm");
+    announced && !named && sniff(head, "").error_page
+}
+
+fn content_type(response: &Response) -> Option<String> {
+    let value = response.headers().get(CONTENT_TYPE)?.to_str().ok()?.trim();
+    (!value.is_empty() && value.len() <= 200).then(|| value.to_owned())
+}
+
+/// Where a redirect leads; the next round checks it.
+fn target(at: &Url, response: &Response) -> Result<Url, FetchError> {
+    let location = response.headers().get(LOCATION);
+    let location = location.and_then(|location| location.to_str().ok());
+    let location = location.ok_or_else(|| refused("a redirect names no target"))?;
+    at.join(location)
+        .map_err(|_| refused("a redirect names no URL"))
+}
+
+fn refused(reason: &str) -> FetchError {
+    FetchError::Refused {
+        reason: reason.to_owned(),
+    }
+}
+
+fn http_unavailable(status: u16) -> FetchError {
+    FetchError::Unavailable {
+        reason: format!("HTTP {status}"),
+    }
+}
+
+fn local(error: std::io::Error) -> FetchError {
+    FetchError::Local {
+        reason: error.to_string(),
+    }
+}
+
+fn unavailable(error: reqwest::Error) -> FetchError {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.is::<NotGlobal>() {
+            return refused(&NotGlobal.to_string());
+        }
+        cause = inner.source();
+    }
+    FetchError::Unavailable {
+        reason: said(error),
+    }
+}
+
+fn broke_off(error: reqwest::Error, expected: Option<u64>, got: u64) -> FetchError {
+    match expected {
+        Some(expected) if got < expected && !error.is_timeout() => {
+            FetchError::Short { expected, got }
+        }
+        _ => unavailable(error),
     }
 }
