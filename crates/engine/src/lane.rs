@@ -10,6 +10,8 @@ use std::num::NonZeroU32;
 
 use domain::{Budget, JobId, Provider, Room, Shape, Slot, Timestamp, Window};
 use governor::clock::FakeRelativeClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use store::{Epoch, LaneKey, Pause};
@@ -20,7 +22,7 @@ const SUBMIT_SHARE_PERCENT: u64 = 45;
 
 /// Spreads requests over a window. Its clock is a value that follows `now`.
 struct Smoother {
-    limiter: RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock>,
+    limiter: RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Nanos>>,
     clock: FakeRelativeClock,
     told: Timestamp,
 }
@@ -209,9 +211,7 @@ impl Lane {
     fn rests(&self, group: &str, is_submit: bool, now: Timestamp) -> Option<Option<Timestamp>> {
         self.pauses
             .values()
-            .filter(|pause| {
-                pause.endpoints == group || (is_submit && pause.endpoints == "submits")
-            })
+            .filter(|pause| pause.endpoints == group || (is_submit && pause.endpoints == "submits"))
             .filter(|pause| pause.until.is_none_or(|until| until > now))
             .map(|pause| pause.until)
             .reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b)))
@@ -304,6 +304,7 @@ impl Lane {
         if self.turns.len() >= MOST_BATCHES {
             self.turns.clear();
         }
-        self.turns.insert(batch.unwrap_or_default().to_owned(), turns);
+        self.turns
+            .insert(batch.unwrap_or_default().to_owned(), turns);
     }
 }
