@@ -3,9 +3,12 @@
 //! arithmetic of request windows. Everything takes `now` as a value.
 
 mod budget;
+pub mod gtin;
 mod kind;
+pub mod price;
 mod provider;
 mod state;
+pub mod request;
 mod time;
 mod transition;
 
