@@ -75,7 +75,10 @@ create table descriptions (
   constraint descriptions_ended_have_completed_at check (
     (status in ('completed', 'failed', 'cancelled')) = (completed_at is not null)
   ),
-  constraint descriptions_failed_have_error_code check (status <> 'failed' or error_code is not null),
+  constraint descriptions_failed_have_error_code check (
+    status not in ('failed', 'in_doubt')
+    or error_code is not null
+  ),
   constraint descriptions_error_code_has_message check ((error_code is null) = (error_message is null)),
   constraint descriptions_names_are_not_blank check (
     (account is null or trim(account) <> '')
@@ -269,7 +272,10 @@ create table image_generations (
   constraint image_generations_ended_have_completed_at check (
     (status in ('completed', 'failed', 'cancelled')) = (completed_at is not null)
   ),
-  constraint image_generations_failed_have_error_code check (status <> 'failed' or error_code is not null),
+  constraint image_generations_failed_have_error_code check (
+    status not in ('failed', 'in_doubt')
+    or error_code is not null
+  ),
   constraint image_generations_error_code_has_message check ((error_code is null) = (error_message is null)),
   constraint image_generations_names_are_not_blank check (
     (account is null or trim(account) <> '')
@@ -459,7 +465,10 @@ create table productions (
   constraint productions_ended_have_completed_at check (
     (status in ('completed', 'failed', 'cancelled')) = (completed_at is not null)
   ),
-  constraint productions_failed_have_error_code check (status <> 'failed' or error_code is not null),
+  constraint productions_failed_have_error_code check (
+    status not in ('failed', 'in_doubt')
+    or error_code is not null
+  ),
   constraint productions_error_code_has_message check ((error_code is null) = (error_message is null)),
   constraint productions_names_are_not_blank check (
     (account is null or trim(account) <> '')
