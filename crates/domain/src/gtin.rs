@@ -97,9 +97,9 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Valid(gtin) => write!(f, "a valid GTIN-{}", gtin.0.len()),
+            Self::Valid(gtin) => write!(f, "it is a valid GTIN-{}", gtin.0.len()),
             Self::InStore(_) => {
-                f.write_str("an in-store number: a shop gave it, and it means nothing elsewhere")
+                f.write_str("it is an in-store number, which means nothing outside one shop")
             }
             Self::WrongCheckDigit { expected, found } => {
                 write!(

@@ -14,7 +14,12 @@ mod transition;
 
 pub use budget::{Budget, Room, Shape, Slot, Window};
 pub use kind::{JobId, JobKind, UnknownKind};
+pub use price::{Model, Models, Prices, UPSCALE_CREDITS};
 pub use provider::{Provider, UnknownProvider};
+pub use request::{
+    Checked, Defaults, DescriptionInput, ImageInput, ImageSource, Input, Invalid, ProductionInput,
+    Request,
+};
 pub use state::{Cancel, Fault, JobState, Remote, Status, SubmissionId, UnknownStatus, Work};
 pub use time::{BadTimestamp, Timestamp};
 pub use transition::{Event, Illegal, Resolution, Verdict, next};

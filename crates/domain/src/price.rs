@@ -58,9 +58,9 @@ impl Models {
     /// These models and one more from the config, under this name; it replaces one of the same
     /// name, since a provider may change a price sooner than we do.
     #[must_use]
-    pub fn with(mut self, name: impl Into<String>, model: Model) -> Self {
-        let name = name.into();
-        self.0.insert(name.clone(), Model { name, ..model });
+    pub fn with(mut self, name: impl Into<String>, mut model: Model) -> Self {
+        model.name = name.into();
+        self.0.insert(model.name.clone(), model);
         self
     }
 

@@ -27,6 +27,7 @@ use crate::JobKind;
 use crate::gtin::{self, Verdict};
 use crate::price::Models;
 use field::Field;
+pub use image::image_url_fault;
 
 /// The longest `topic` ("1-500 characters", JARAI production lifecycle), in UTF-16 units, which is
 /// the stricter of the two ways to count.

@@ -21,6 +21,8 @@ mod ledger;
 mod migrations;
 mod open;
 mod sql;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod watch;
 
 #[cfg(test)]

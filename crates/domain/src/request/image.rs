@@ -132,7 +132,7 @@ fn image_url(name: &'static str, value: Option<&str>) -> Result<Option<String>, 
     let Some(url) = value.map(str::trim).filter(|url| !url.is_empty()) else {
         return Ok(None);
     };
-    match url_fault(url) {
+    match image_url_fault(url) {
         None => Ok(Some(url.to_owned())),
         Some(fault) => {
             let message = format!("{name} {} {fault}", shorten_url(url));
@@ -141,9 +141,13 @@ fn image_url(name: &'static str, value: Option<&str>) -> Result<Option<String>, 
     }
 }
 
-/// What is wrong with a URL. Half of it is asked of the text, because the parser repairs what a
-/// provider might not: `https:/host`, blanks and line feeds inside.
-fn url_fault(url: &str) -> Option<String> {
+/// What is wrong with the URL of a source image, as the end of a sentence that begins with it; None
+/// when a provider can fetch it, as far as its text tells.
+///
+/// Half of it is asked of the text, because the parser repairs what a provider might not:
+/// `https:/host`, blanks and line feeds inside.
+#[must_use]
+pub fn image_url_fault(url: &str) -> Option<String> {
     let length = url.chars().count();
     if length > MAX_URL {
         return Some(format!(
