@@ -7,8 +7,8 @@ pub mod gtin;
 mod kind;
 pub mod price;
 mod provider;
-mod state;
 pub mod request;
+mod state;
 mod time;
 mod transition;
 

@@ -131,7 +131,10 @@ impl Engine {
         let mut free = AT_ONCE.saturating_sub(under_way);
         let accounts = &self.accounts;
         for open in self.open.values_mut() {
-            if accounts.get(&open.account).is_none_or(|account| account.lane != *key) {
+            if accounts
+                .get(&open.account)
+                .is_none_or(|account| account.lane != *key)
+            {
                 continue;
             }
             let Some(capture) = open.capture.as_mut().filter(|capture| !capture.needs_links) else {
@@ -145,7 +148,9 @@ impl Engine {
                 && let Some(wanted) = capture.missing.pop_front()
             {
                 free -= 1;
-                capture.under_way.insert((wanted.kind.clone(), wanted.ordinal));
+                capture
+                    .under_way
+                    .insert((wanted.kind.clone(), wanted.ordinal));
                 let flight = self.ids.next(now);
                 draft.acts.push(Act::Fetch {
                     flight: flight.clone(),
@@ -168,7 +173,10 @@ impl Engine {
     ) {
         let job = wanted.job;
         if let Ok(stored) = result {
-            draft.batch.deliverables.push(deliverable(&wanted, stored, at));
+            draft
+                .batch
+                .deliverables
+                .push(deliverable(&wanted, stored, at));
         }
         let Some(open) = self.open.get_mut(&job) else {
             return;
@@ -177,10 +185,13 @@ impl Engine {
             return;
         };
         let capture = open.capture.get_or_insert_default();
-        capture.under_way.remove(&(wanted.kind.clone(), wanted.ordinal));
+        capture
+            .under_way
+            .remove(&(wanted.kind.clone(), wanted.ordinal));
         match result {
             Ok(_) => {
-                open.have.insert((wanted.kind, wanted.ordinal, wanted.source_hash));
+                open.have
+                    .insert((wanted.kind, wanted.ordinal, wanted.source_hash));
             }
             Err(CaptureTrouble::Never(why)) => {
                 let event = Event::RemoteFailed {
@@ -255,7 +266,12 @@ impl Engine {
         if began + account.policy.capture_deadline > at {
             return;
         }
-        let last = open.job.work.state.fault().map_or("no link to it", |f| f.message.as_str());
+        let last = open
+            .job
+            .work
+            .state
+            .fault()
+            .map_or("no link to it", |f| f.message.as_str());
         let event = Event::RemoteFailed {
             fault: Fault::new(
                 "capture_failed",
@@ -291,7 +307,10 @@ fn files(open: &OpenJob, list: &[RemoteDeliverable]) -> Vec<Wanted> {
         let ordinal = *next;
         *next += 1;
         let source_hash = source_hash(&file.url);
-        if open.have.contains(&(file.kind.clone(), ordinal, source_hash.clone())) {
+        if open
+            .have
+            .contains(&(file.kind.clone(), ordinal, source_hash.clone()))
+        {
             continue;
         }
         wanted.push(Wanted {

@@ -14,7 +14,11 @@ const AT_ONCE: u32 = 500;
 /// What a command asks for.
 fn event_of(command: &Command) -> Result<Event, String> {
     let provider = command.job.kind.provider();
-    let value = command.value.as_deref().map(str::trim).filter(|value| !value.is_empty());
+    let value = command
+        .value
+        .as_deref()
+        .map(str::trim)
+        .filter(|value| !value.is_empty());
     match (command.command.as_str(), value) {
         ("cancel", None) => Ok(Event::CancelAsked {
             how: Cancel::Asked,
@@ -69,7 +73,11 @@ impl Engine {
         }
         let commands = self.store.open_commands(AT_ONCE).await?;
         let full = commands.len() >= AT_ONCE as usize;
-        let look_again = self.accounts.values().map(|account| account.timing.look_again).min();
+        let look_again = self
+            .accounts
+            .values()
+            .map(|account| account.timing.look_again)
+            .min();
         self.commands_at = if full {
             now
         } else {

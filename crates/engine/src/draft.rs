@@ -164,7 +164,10 @@ impl Draft {
             return false;
         };
         if open.job.work.status() != before {
-            *self.moved.entry(open.job.work.status().as_str()).or_default() += 1;
+            *self
+                .moved
+                .entry(open.job.work.status().as_str())
+                .or_default() += 1;
         }
         self.batch.events.push(line);
         self.touch(open, lane, now);

@@ -135,7 +135,8 @@ impl Reach {
         wanted: &Wanted,
         storage: &LocalStorage,
     ) -> Result<Stored, CaptureTrouble> {
-        let trouble = |error: crate::storage::StorageError| CaptureTrouble::Storage(error.to_string());
+        let trouble =
+            |error: crate::storage::StorageError| CaptureTrouble::Storage(error.to_string());
         let mut incoming = storage.receive(flight).await.map_err(trouble)?;
         let fetched = match self.fetcher.fetch(&wanted.url, &mut incoming.file).await {
             Ok(fetched) => fetched,
@@ -149,7 +150,9 @@ impl Reach {
                 storage.drop_incoming(incoming).await;
                 Err(error)
             }
-            Ok(()) => keep(incoming, wanted, &fetched, storage).await.map_err(trouble),
+            Ok(()) => keep(incoming, wanted, &fetched, storage)
+                .await
+                .map_err(trouble),
         }
     }
 }
@@ -162,7 +165,9 @@ async fn keep(
 ) -> Result<Stored, crate::storage::StorageError> {
     let sniffed = sniff(&fetched.head, &wanted.kind);
     let sha256 = fetched.sha256_hex();
-    let location = storage.keep(incoming, wanted, &sha256, &sniffed.extension).await?;
+    let location = storage
+        .keep(incoming, wanted, &sha256, &sniffed.extension)
+        .await?;
     Ok(Stored {
         location,
         content_type: sniffed.content_type,
@@ -179,11 +184,18 @@ fn check(wanted: &Wanted, fetched: &Fetched) -> Result<(), CaptureTrouble> {
         return Err(CaptureTrouble::LinkDead(why));
     }
     if wanted.bytes.is_some_and(|bytes| bytes != fetched.bytes) {
-        let why = format!("{} bytes came, the provider said {:?}", fetched.bytes, wanted.bytes);
+        let why = format!(
+            "{} bytes came, the provider said {:?}",
+            fetched.bytes, wanted.bytes
+        );
         return Err(CaptureTrouble::Later(why));
     }
     let hash = fetched.sha256_hex();
-    if wanted.sha256.as_ref().is_some_and(|told| !told.eq_ignore_ascii_case(&hash)) {
+    if wanted
+        .sha256
+        .as_ref()
+        .is_some_and(|told| !told.eq_ignore_ascii_case(&hash))
+    {
         let why = "the file's SHA-256 is not the one that the provider told".to_owned();
         return Err(CaptureTrouble::Later(why));
     }

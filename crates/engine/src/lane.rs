@@ -209,9 +209,7 @@ impl Lane {
     fn rests(&self, group: &str, is_submit: bool, now: Timestamp) -> Option<Option<Timestamp>> {
         self.pauses
             .values()
-            .filter(|pause| {
-                pause.endpoints == group || (is_submit && pause.endpoints == "submits")
-            })
+            .filter(|pause| pause.endpoints == group || (is_submit && pause.endpoints == "submits"))
             .filter(|pause| pause.until.is_none_or(|until| until > now))
             .map(|pause| pause.until)
             .reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b)))
@@ -304,6 +302,7 @@ impl Lane {
         if self.turns.len() >= MOST_BATCHES {
             self.turns.clear();
         }
-        self.turns.insert(batch.unwrap_or_default().to_owned(), turns);
+        self.turns
+            .insert(batch.unwrap_or_default().to_owned(), turns);
     }
 }

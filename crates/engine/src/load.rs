@@ -61,7 +61,9 @@ impl Engine {
         };
         let mut draft = Draft::default();
         for (key, epoch) in lanes {
-            engine.load_lane(key, *epoch, in_air, now, &mut draft).await?;
+            engine
+                .load_lane(key, *epoch, in_air, now, &mut draft)
+                .await?;
         }
         for (key, epoch) in lanes {
             draft.fence(key, *epoch);
@@ -80,8 +82,12 @@ impl Engine {
         now: Timestamp,
         draft: &mut Draft,
     ) -> Result<(), LoadError> {
-        let accounts: Vec<Arc<Account>> =
-            self.accounts.values().filter(|account| account.lane == *key).cloned().collect();
+        let accounts: Vec<Arc<Account>> = self
+            .accounts
+            .values()
+            .filter(|account| account.lane == *key)
+            .cloned()
+            .collect();
         let Some(first) = accounts.first() else {
             return Ok(());
         };
@@ -94,7 +100,10 @@ impl Engine {
             limits.productions,
             now,
         );
-        lane.accounts = accounts.iter().map(|account| account.name.clone()).collect();
+        lane.accounts = accounts
+            .iter()
+            .map(|account| account.name.clone())
+            .collect();
         for pause in self.store.pauses(std::slice::from_ref(key)).await? {
             // A new start may have a new key: it is tried.
             if pause.code == "key_refused" {
@@ -104,11 +113,18 @@ impl Engine {
             }
         }
         let mut ledger = Ledger::new();
-        for row in self.store.open_submissions(std::slice::from_ref(key)).await? {
+        for row in self
+            .store
+            .open_submissions(std::slice::from_ref(key))
+            .await?
+        {
             lane.live_refs.extend(row.client_ref.clone());
             ledger.entry(row.id.clone()).or_default().push(row);
         }
-        let requests = self.store.requests_since(key, now.before(lane.memory())).await?;
+        let requests = self
+            .store
+            .requests_since(key, now.before(lane.memory()))
+            .await?;
         let names = lane.accounts.clone();
         self.lanes.insert(key.clone(), lane);
         let jobs = self.store.open_jobs(&names).await?;
@@ -126,12 +142,18 @@ impl Engine {
         reads: &BTreeMap<JobId, Timestamp>,
         now: Timestamp,
     ) -> Result<(), LoadError> {
-        let rows: HashMap<JobId, &SubmissionRow> =
-            ledger.values().flatten().map(|row| (row.job, row)).collect();
+        let rows: HashMap<JobId, &SubmissionRow> = ledger
+            .values()
+            .flatten()
+            .map(|row| (row.job, row))
+            .collect();
         for job in jobs {
             let id = job.id;
-            let Some(account) =
-                job.taken_by.as_ref().and_then(|name| self.accounts.get(name)).cloned()
+            let Some(account) = job
+                .taken_by
+                .as_ref()
+                .and_then(|name| self.accounts.get(name))
+                .cloned()
             else {
                 continue;
             };
@@ -139,17 +161,25 @@ impl Engine {
                 continue;
             };
             let status = job.work.status();
-            let said = job.work.state.remote().and_then(|remote| remote.status.clone());
+            let said = job
+                .work
+                .state
+                .remote()
+                .and_then(|remote| remote.status.clone());
             let mut open = OpenJob::new(job, account.name.clone(), submission, now);
-            open.phase = said
-                .as_deref()
-                .map_or(Phase::Queued, |said| providers::phase_of(account.provider, said));
+            open.phase = said.as_deref().map_or(Phase::Queued, |said| {
+                providers::phase_of(account.provider, said)
+            });
             if let Some(row) = rows.get(&id).filter(|row| row.id == open.submission) {
                 open.client_ref.clone_from(&row.client_ref);
                 open.location.clone_from(&row.location);
                 open.fate = row.outcome;
             }
-            let since = reads.get(&id).copied().or(open.job.work.submitted_at).unwrap_or(now);
+            let since = reads
+                .get(&id)
+                .copied()
+                .or(open.job.work.submitted_at)
+                .unwrap_or(now);
             open.next_read = since + account.interval(open.phase);
             let has_files = matches!(open.phase, Phase::AwaitingApproval | Phase::Distributing);
             if status == Status::Capturing || (status == Status::Running && has_files) {
@@ -240,7 +270,10 @@ impl Engine {
             .flatten()
             .collect();
         for open in self.open.values_mut() {
-            let ours = self.accounts.get(&open.account).is_some_and(|a| a.lane == *key);
+            let ours = self
+                .accounts
+                .get(&open.account)
+                .is_some_and(|a| a.lane == *key);
             let interrupted = open.job.work.status() == Status::Submitting;
             if !ours || !interrupted || in_flight.contains(&open.id()) {
                 continue;

@@ -60,12 +60,7 @@ pub(crate) struct OpenJob {
 }
 
 impl OpenJob {
-    pub(crate) fn new(
-        job: Job,
-        account: String,
-        submission: SubmissionId,
-        now: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(job: Job, account: String, submission: SubmissionId, now: Timestamp) -> Self {
         Self {
             job,
             account,
@@ -90,11 +85,17 @@ impl OpenJob {
 
     /// The provider's id.
     pub(crate) fn remote_id(&self) -> Option<&str> {
-        self.job.work.state.remote().map(|remote| remote.id.as_str())
+        self.job
+            .work
+            .state
+            .remote()
+            .map(|remote| remote.id.as_str())
     }
 
     /// Nothing can be done about it here: its files are home, and a person at the provider decides.
     pub(crate) fn rests_for_approval(&self) -> bool {
-        self.phase == Phase::AwaitingApproval && self.capture.is_none() && self.captured_at.is_some()
+        self.phase == Phase::AwaitingApproval
+            && self.capture.is_none()
+            && self.captured_at.is_some()
     }
 }

@@ -383,7 +383,10 @@ impl Engine {
 
     /// Whether this account's requests rest until a person gives it another key.
     fn key_is_refused(&self, account: &str) -> bool {
-        let lane = self.accounts.get(account).and_then(|account| self.lanes.get(&account.lane));
+        let lane = self
+            .accounts
+            .get(account)
+            .and_then(|account| self.lanes.get(&account.lane));
         lane.is_some_and(|lane| lane.pauses().any(|pause| pause.code == "key_refused"))
     }
 

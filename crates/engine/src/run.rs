@@ -149,7 +149,10 @@ impl Runner<'_> {
     ) -> Result<Ended, StoreError> {
         let now = self.clock.now();
         let lanes = self.lanes();
-        let mut hold = self.store.take_lanes(&lanes, &self.options.owner, now).await?;
+        let mut hold = self
+            .store
+            .take_lanes(&lanes, &self.options.owner, now)
+            .await?;
         let known: BTreeSet<FlightId> = self
             .in_air
             .iter()
@@ -219,7 +222,10 @@ impl Runner<'_> {
                     Idle::No => {}
                 }
             }
-            let wake_at = [plan.wake_at, drain_until, Some(check_at)].into_iter().flatten().min();
+            let wake_at = [plan.wake_at, drain_until, Some(check_at)]
+                .into_iter()
+                .flatten()
+                .min();
             tokio::select! {
                 biased;
                 () = self.options.stop.cancelled() => return Ok(Ended::Stopped),

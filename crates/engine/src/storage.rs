@@ -43,15 +43,27 @@ impl LocalStorage {
     /// # Errors
     /// If the folder cannot be made or written.
     pub async fn open(root: &Path) -> Result<Self, StorageError> {
-        fs::create_dir_all(root).await.map_err(failed("cannot make the storage folder", root))?;
-        let root = fs::canonicalize(root).await.map_err(failed("cannot find", root))?;
+        fs::create_dir_all(root)
+            .await
+            .map_err(failed("cannot make the storage folder", root))?;
+        let root = fs::canonicalize(root)
+            .await
+            .map_err(failed("cannot find", root))?;
         let incoming = root.join(INCOMING);
         let write = failed("cannot write in the storage folder", &root);
         fs::create_dir_all(&incoming).await.map_err(write)?;
-        let mut left = fs::read_dir(&incoming).await.map_err(failed("cannot read", &incoming))?;
-        while let Some(entry) = left.next_entry().await.map_err(failed("cannot read", &incoming))? {
+        let mut left = fs::read_dir(&incoming)
+            .await
+            .map_err(failed("cannot read", &incoming))?;
+        while let Some(entry) = left
+            .next_entry()
+            .await
+            .map_err(failed("cannot read", &incoming))?
+        {
             let path = entry.path();
-            fs::remove_file(&path).await.map_err(failed("cannot remove", &path))?;
+            fs::remove_file(&path)
+                .await
+                .map_err(failed("cannot remove", &path))?;
         }
         Ok(Self { root })
     }
@@ -64,7 +76,9 @@ impl LocalStorage {
 
     pub(crate) async fn receive(&self, name: &str) -> Result<Incoming, StorageError> {
         let path = self.root.join(INCOMING).join(name);
-        let file = File::create(&path).await.map_err(failed("cannot make", &path))?;
+        let file = File::create(&path)
+            .await
+            .map_err(failed("cannot make", &path))?;
         Ok(Incoming { path, file })
     }
 
@@ -86,30 +100,45 @@ impl LocalStorage {
         let path = self.path_of(wanted, sha256, extension);
         let folder = path.parent().unwrap_or(&self.root).to_path_buf();
         let made = first_missing(&folder);
-        fs::create_dir_all(&folder).await.map_err(failed("cannot make", &folder))?;
-        incoming.file.sync_all().await.map_err(failed("cannot sync", &incoming.path))?;
-        fs::rename(&incoming.path, &path).await.map_err(failed("cannot name", &path))?;
+        fs::create_dir_all(&folder)
+            .await
+            .map_err(failed("cannot make", &folder))?;
+        incoming
+            .file
+            .sync_all()
+            .await
+            .map_err(failed("cannot sync", &incoming.path))?;
+        fs::rename(&incoming.path, &path)
+            .await
+            .map_err(failed("cannot name", &path))?;
         let mut parent = Some(folder.as_path());
         while let Some(folder) = parent {
-            let opened = File::open(folder).await.map_err(failed("cannot open", folder))?;
-            opened.sync_all().await.map_err(failed("cannot sync", folder))?;
+            let opened = File::open(folder)
+                .await
+                .map_err(failed("cannot open", folder))?;
+            opened
+                .sync_all()
+                .await
+                .map_err(failed("cannot sync", folder))?;
             // New folders are entries of their parents: those are synced too.
             if made.as_deref().is_none_or(|made| !folder.starts_with(made)) {
                 break;
             }
             parent = folder.parent();
         }
-        let uri = url::Url::from_file_path(&path).map_or_else(
-            |()| format!("file://{}", path.display()),
-            String::from,
-        );
+        let uri = url::Url::from_file_path(&path)
+            .map_or_else(|()| format!("file://{}", path.display()), String::from);
         Ok(uri)
     }
 
     /// `{kind}/{job id}/{submission id}/{ordinal}-{type}-{hash}.{ext}` (DESIGN.md section 4, Capture).
     fn path_of(&self, wanted: &Wanted, sha256: &str, extension: &str) -> PathBuf {
         let short = sha256.get(..16).unwrap_or(sha256);
-        let name = format!("{}-{}-{short}.{extension}", wanted.ordinal, plain(&wanted.kind));
+        let name = format!(
+            "{}-{}-{short}.{extension}",
+            wanted.ordinal,
+            plain(&wanted.kind)
+        );
         self.root
             .join(wanted.job.kind.as_str())
             .join(wanted.job.id.to_string())
@@ -134,7 +163,13 @@ fn plain(word: &str) -> String {
     let plain: String = word
         .chars()
         .take(LONGEST)
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_lowercase()
+            } else {
+                '-'
+            }
+        })
         .collect();
     if plain.is_empty() {
         "file".to_owned()
@@ -166,17 +201,30 @@ mod tests {
     async fn a_file_has_its_name_only_when_it_is_whole_and_what_was_left_half_way_goes() {
         use tokio::io::AsyncWriteExt;
         let folder = tempfile::tempdir().unwrap();
-        let storage = LocalStorage::open(&folder.path().join("new/files")).await.unwrap();
+        let storage = LocalStorage::open(&folder.path().join("new/files"))
+            .await
+            .unwrap();
         let mut half = storage.receive("half").await.unwrap();
         half.file.write_all(b"ha").await.unwrap();
         let mut whole = storage.receive("whole").await.unwrap();
         whole.file.write_all(b"whole").await.unwrap();
-        let location = storage.keep(whole, &wanted("Video"), "ab12", "mp4").await.unwrap();
-        assert!(location.ends_with("production/7/0190/0-video-ab12.mp4"), "{location}");
+        let location = storage
+            .keep(whole, &wanted("Video"), "ab12", "mp4")
+            .await
+            .unwrap();
+        assert!(
+            location.ends_with("production/7/0190/0-video-ab12.mp4"),
+            "{location}"
+        );
         let path = location.strip_prefix("file://").unwrap();
         assert_eq!(std::fs::read(path).unwrap(), b"whole");
         let again = LocalStorage::open(storage.root()).await.unwrap();
-        assert_eq!(std::fs::read_dir(again.root().join(INCOMING)).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(again.root().join(INCOMING))
+                .unwrap()
+                .count(),
+            0
+        );
     }
 
     #[tokio::test]
@@ -185,7 +233,10 @@ mod tests {
         let storage = LocalStorage::open(folder.path()).await.unwrap();
         for name in ["../../etc/passwd", "a/b", "", "ü\0", &"x".repeat(500)] {
             let file = storage.receive("t").await.unwrap();
-            let location = storage.keep(file, &wanted(name), "ab12", "bin").await.unwrap();
+            let location = storage
+                .keep(file, &wanted(name), "ab12", "bin")
+                .await
+                .unwrap();
             let path = PathBuf::from(location.strip_prefix("file://").unwrap());
             assert!(path.starts_with(storage.root()), "{location}");
         }

@@ -3,9 +3,7 @@
 //! A [`Batch`] is all that one step of the engine wants written. Its *facts* are appended by whoever
 //! got them; its *conclusions* count only while the lane is still ours.
 
-use domain::{
-    Cancel, Input, JobId, JobKind, Provider, Status, SubmissionId, Timestamp, Work,
-};
+use domain::{Cancel, Input, JobId, JobKind, Provider, Status, SubmissionId, Timestamp, Work};
 use serde::{Deserialize, Serialize};
 
 /// Names a lane: the accounts that share one provider key (or one `budget` name) and so one budget.

@@ -76,7 +76,11 @@ fn rests(
         }
         Refusal::Unavailable { pause, .. } => {
             let until = pause.map(|pause| Some(pause.ends(at)));
-            vec![rest(if is_submit { SUBMITS } else { group }, "unavailable", until)]
+            vec![rest(
+                if is_submit { SUBMITS } else { group },
+                "unavailable",
+                until,
+            )]
         }
         Refusal::NotSent { .. } => vec![rest(group, "unavailable", None)],
         Refusal::OutOfCredits { .. } | Refusal::Invalid { .. } | Refusal::Rejected { .. } => {
@@ -96,7 +100,10 @@ fn refused_key(account: &Account) -> Vec<Rest> {
 
 impl Engine {
     /// Sets and lifts the lane's pauses by what came back.
-    #[expect(clippy::too_many_arguments, reason = "an answer with all that it is about")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an answer with all that it is about"
+    )]
     pub(crate) fn hear_feedback(
         &mut self,
         key: &LaneKey,
@@ -138,7 +145,9 @@ impl Engine {
             Some(known) => known.strikes + 1,
             None => 0,
         };
-        let until = rest.until.unwrap_or_else(|| Some(at + account.timing.pause(strikes)));
+        let until = rest
+            .until
+            .unwrap_or_else(|| Some(at + account.timing.pause(strikes)));
         let until = match known.and_then(|known| known.until) {
             Some(before) => until.map(|until| until.max(before)),
             None => until,
@@ -152,8 +161,11 @@ impl Engine {
             strikes,
         };
         tracing::warn!(
-            account = account.name, endpoints = pause.endpoints, code = pause.code,
-            until = pause.until.map(|until| until.to_string()), "requests rest: {message}"
+            account = account.name,
+            endpoints = pause.endpoints,
+            code = pause.code,
+            until = pause.until.map(|until| until.to_string()),
+            "requests rest: {message}"
         );
         lane.set_pause(pause.clone());
         draft.pause(pause);

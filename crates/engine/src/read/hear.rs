@@ -149,7 +149,14 @@ impl Engine {
             Phase::AwaitingApproval | Phase::Distributing => {
                 let done = account.policy.complete_at == CompleteAt::AwaitingApproval;
                 if done {
-                    draft.apply(open, &Event::Ended { status: status.clone() }, key, at);
+                    draft.apply(
+                        open,
+                        &Event::Ended {
+                            status: status.clone(),
+                        },
+                        key,
+                        at,
+                    );
                 } else {
                     note_status(open, status.clone(), key, at, draft);
                 }
@@ -203,7 +210,10 @@ impl Engine {
             },
             Provider::Productai => {
                 draft.apply(open, &Event::Ended { status }, key, at);
-                if let Some(url) = remote.result_url.as_ref().filter(|url| !url.carries_signature())
+                if let Some(url) = remote
+                    .result_url
+                    .as_ref()
+                    .filter(|url| !url.carries_signature())
                 {
                     let change = draft.touch(open, key, at);
                     change.result_url = Some(url.expose().to_owned());
@@ -226,21 +236,35 @@ fn note_status(
     at: Timestamp,
     draft: &mut Draft,
 ) {
-    let known = open.job.work.state.remote().and_then(|remote| remote.status.as_ref());
+    let known = open
+        .job
+        .work
+        .state
+        .remote()
+        .and_then(|remote| remote.status.as_ref());
     if open.job.work.status() == Status::Running && known != Some(&status) && !status.is_empty() {
         draft.apply(open, &Event::Seen { status }, key, at);
     }
 }
 
 fn failure_of(provider: Provider, remote: &RemoteJob) -> Fault {
-    let code = remote.error_code.clone().unwrap_or_else(|| match remote.status.as_str() {
-        "not_found" => "not_found".to_owned(),
-        _ => "provider_failed".to_owned(),
-    });
-    let message = remote.error_message.clone().unwrap_or_else(|| match code.as_str() {
-        "not_found" => format!("{provider} found no product for this barcode or name"),
-        _ => format!("{provider} ended the job as {:?} and gave no reason", remote.status),
-    });
+    let code = remote
+        .error_code
+        .clone()
+        .unwrap_or_else(|| match remote.status.as_str() {
+            "not_found" => "not_found".to_owned(),
+            _ => "provider_failed".to_owned(),
+        });
+    let message = remote
+        .error_message
+        .clone()
+        .unwrap_or_else(|| match code.as_str() {
+            "not_found" => format!("{provider} found no product for this barcode or name"),
+            _ => format!(
+                "{provider} ended the job as {:?} and gave no reason",
+                remote.status
+            ),
+        });
     Fault::new(code, message)
 }
 

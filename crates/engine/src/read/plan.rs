@@ -65,7 +65,10 @@ impl Engine {
     }
 
     fn groups(&self, key: &LaneKey) -> Option<(&'static str, &'static str)> {
-        let account = self.accounts.values().find(|account| account.lane == *key)?;
+        let account = self
+            .accounts
+            .values()
+            .find(|account| account.lane == *key)?;
         Some((account.read_group(), account.submit_group()))
     }
 
@@ -84,7 +87,10 @@ impl Engine {
         now: Timestamp,
         wake: &mut Wake,
     ) -> bool {
-        let room = self.lanes.get_mut(key).map(|lane| lane.room(group, is_submit, now));
+        let room = self
+            .lanes
+            .get_mut(key)
+            .map(|lane| lane.room(group, is_submit, now));
         match room {
             Some(Room::Now) => true,
             Some(Room::At(later)) => {
@@ -106,14 +112,16 @@ impl Engine {
         wake: &mut Wake,
     ) -> bool {
         if let Some(lane) = self.lanes.get_mut(key) {
-            ready.retain(|one| match one.quota().map(|quota| lane.quota_room(&quota, now)) {
-                None | Some(Room::Now) => true,
-                Some(Room::At(later)) => {
-                    wake.at(later);
-                    false
-                }
-                Some(Room::AfterAnAnswer | Room::Never) => false,
-            });
+            ready.retain(
+                |one| match one.quota().map(|quota| lane.quota_room(&quota, now)) {
+                    None | Some(Room::Now) => true,
+                    Some(Room::At(later)) => {
+                        wake.at(later);
+                        false
+                    }
+                    Some(Room::AfterAnAnswer | Room::Never) => false,
+                },
+            );
         }
         !ready.is_empty() && self.has_room(key, group, true, now, wake)
     }
@@ -154,12 +162,21 @@ impl Engine {
     ) -> VecDeque<(Due, Timestamp, JobId)> {
         let mut due = Vec::new();
         for (id, account) in &draft.sources_wanted {
-            if self.accounts.get(account).is_some_and(|account| account.lane == *key) {
+            if self
+                .accounts
+                .get(account)
+                .is_some_and(|account| account.lane == *key)
+            {
                 due.push((Due::Source, now, *id));
             }
         }
         for open in self.open.values() {
-            if open.asking || self.accounts.get(&open.account).is_none_or(|a| a.lane != *key) {
+            if open.asking
+                || self
+                    .accounts
+                    .get(&open.account)
+                    .is_none_or(|a| a.lane != *key)
+            {
                 continue;
             }
             let Some((what, at)) = next_read(open) else {
@@ -232,7 +249,13 @@ impl Engine {
             self.sources.insert(job, Source::Asked);
             let location = None;
             let account = self.accounts.get(&name).cloned()?;
-            return Some((account, Call::Status { remote_id, location }));
+            return Some((
+                account,
+                Call::Status {
+                    remote_id,
+                    location,
+                },
+            ));
         }
         let open = self.open.get_mut(&job)?;
         let account = self.accounts.get(&open.account).cloned()?;

@@ -157,7 +157,10 @@ impl Engine {
         };
         if verdicts.iter().any(|v| matches!(v, Verdicts::Unknown(_))) {
             lane.careful = true;
-        } else if verdicts.iter().any(|v| matches!(v, Verdicts::Accepted { .. })) {
+        } else if verdicts
+            .iter()
+            .any(|v| matches!(v, Verdicts::Accepted { .. }))
+        {
             lane.careful = false;
         }
         let spoiled = matches!(&reply.outcome, Outcome::Refused(refusal)
@@ -170,7 +173,10 @@ impl Engine {
         lane.idle_until = None;
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one item of an answer with all that it is about")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one item of an answer with all that it is about"
+    )]
     fn settle_item(
         &mut self,
         key: &LaneKey,

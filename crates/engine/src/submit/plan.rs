@@ -81,7 +81,11 @@ impl Engine {
         let mut full = false;
         for account in self.accounts_of(key) {
             let running = self.running_of(&account.name);
-            let Some(spare) = account.policy.max_running.checked_sub(running).filter(|n| *n > 0)
+            let Some(spare) = account
+                .policy
+                .max_running
+                .checked_sub(running)
+                .filter(|n| *n > 0)
             else {
                 continue;
             };
@@ -179,7 +183,9 @@ impl Engine {
         // Rows come best first within a batch: the n-th of a batch waits for n more turns of it.
         for one in ready.iter() {
             let batch = one.job.batch.as_deref();
-            let place = turns.entry(batch.map(str::to_owned)).or_insert_with(|| lane.turns_of(batch));
+            let place = turns
+                .entry(batch.map(str::to_owned))
+                .or_insert_with(|| lane.turns_of(batch));
             rank.push((
                 one.id(),
                 (
@@ -374,8 +380,11 @@ impl Engine {
             account.policy.batch_size.max(1)
         };
         let mates = together(ready, size, &lane.parts);
-        lane.parts
-            .retain(|part| !part.iter().any(|id| mates.iter().any(|mate| mate.id() == *id)));
+        lane.parts.retain(|part| {
+            !part
+                .iter()
+                .any(|id| mates.iter().any(|mate| mate.id() == *id))
+        });
         let submission = SubmissionId(self.ids.next(now));
         let flight = self.ids.next(now);
         let mut items = Vec::new();
@@ -406,8 +415,7 @@ impl Engine {
             mate.job.version += 1;
             changes.push((change, line));
             items.push((mate.submit, reference.clone(), mate.price, mate.job.id));
-            let mut open =
-                OpenJob::new(mate.job, account.name.clone(), submission.clone(), now);
+            let mut open = OpenJob::new(mate.job, account.name.clone(), submission.clone(), now);
             open.client_ref = Some(reference);
             travellers.push(open);
         }
@@ -443,7 +451,10 @@ impl Engine {
                 account: account.name.clone(),
                 endpoints: group.to_owned(),
                 verb: "submit".to_owned(),
-                job: travellers.first().filter(|_| travellers.len() == 1).map(OpenJob::id),
+                job: travellers
+                    .first()
+                    .filter(|_| travellers.len() == 1)
+                    .map(OpenJob::id),
                 submission: Some(submission),
                 quota,
                 sent_at: now,

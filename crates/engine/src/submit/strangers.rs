@@ -21,11 +21,18 @@ impl Engine {
             wake.at(self.strangers_at);
             return Ok(());
         }
-        let look_again = self.accounts.values().map(|account| account.timing.look_again).min();
+        let look_again = self
+            .accounts
+            .values()
+            .map(|account| account.timing.look_again)
+            .min();
         self.strangers_at = now + look_again.unwrap_or_default();
         wake.at(self.strangers_at);
         for kind in JobKind::ALL {
-            let ours = self.accounts.values().filter(|account| account.provider.kind() == kind);
+            let ours = self
+                .accounts
+                .values()
+                .filter(|account| account.provider.kind() == kind);
             let known: Vec<String> = ours.clone().map(|account| account.name.clone()).collect();
             let takes_unnamed = ours.clone().any(|account| account.policy.takes_unnamed);
             let strangers = self
