@@ -30,6 +30,7 @@ mod tests {
         check(&summary);
         assert_eq!(summary.in_doubt(), 0, "{summary:#?}");
         assert_eq!(summary.completed(), summary.rows(), "{summary:#?}");
+        println!("{} ticks until {:?}", summary.ticks, summary.history.last());
     }
 
     #[test]
