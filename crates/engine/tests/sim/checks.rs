@@ -27,25 +27,46 @@ fn remote_mark(job: &sandbox::RemoteJob) -> String {
     }
 }
 
+/// Products in one POST of the simulated account.
+const BATCH: usize = 4;
+
 /// All invariants that this simulator can see (RELIABILITY.md section 4).
 pub(crate) fn check(summary: &Summary) {
     let seed = summary.seed;
     // I1: no loss.
-    assert_eq!(summary.jobs.len() as u64, summary.inserted, "seed {seed}: rows are gone");
-    assert_eq!(summary.open(), 0, "seed {seed}: jobs are stuck: {:#?}", stuck(summary));
+    assert_eq!(
+        summary.jobs.len() as u64,
+        summary.inserted,
+        "seed {seed}: rows are gone"
+    );
+    assert_eq!(
+        summary.open(),
+        0,
+        "seed {seed}: jobs are stuck: {:#?}",
+        stuck(summary)
+    );
     // I2: no double.
     let mut accepted = BTreeMap::<String, usize>::new();
     for remote in &summary.remote {
         *accepted.entry(remote_mark(remote)).or_default() += 1;
     }
     for (mark, n) in &accepted {
-        assert_eq!(*n, 1, "seed {seed}: {mark} was accepted {n} times\n{}", story(summary));
+        assert_eq!(
+            *n,
+            1,
+            "seed {seed}: {mark} was accepted {n} times\n{}",
+            story(summary)
+        );
     }
     for job in &summary.jobs {
         let taken = accepted.contains_key(&mark(job));
         match &job.work.state {
             JobState::Completed { remote } => {
-                assert!(taken, "seed {seed}: {} completed without a provider", job.id);
+                assert!(
+                    taken,
+                    "seed {seed}: {} completed without a provider",
+                    job.id
+                );
                 whole(summary, job, &remote.id);
             }
             JobState::InDoubt { .. } | JobState::Failed { .. } | JobState::Cancelled { .. } => {}
@@ -62,7 +83,13 @@ pub(crate) fn check(summary: &Summary) {
     // I7: in doubt only where a call was on the wire.
     let crashes: u64 = summary.crashes.values().sum();
     if crashes + summary.unanswered == 0 {
-        assert_eq!(summary.in_doubt(), 0, "seed {seed}: in doubt without a reason: {:#?}", stuck(summary));
+        // An answer that does not tell the items of a batch apart leaves that one batch in doubt.
+        let ambiguous = if summary.shapes { BATCH } else { 0 };
+        assert!(
+            summary.in_doubt() <= ambiguous,
+            "seed {seed}: in doubt without a reason: {:#?}",
+            stuck(summary)
+        );
     }
     money(summary);
 }
@@ -70,13 +97,28 @@ pub(crate) fn check(summary: &Summary) {
 /// I4: the result of a completed job is here, whole.
 fn whole(summary: &Summary, job: &Job, remote_id: &str) {
     let seed = summary.seed;
-    let remote = summary.remote.iter().find(|r| r.id == remote_id && remote_mark(r) == mark(job));
-    assert!(remote.is_some(), "seed {seed}: {} has another's remote job", job.id);
+    let remote = summary
+        .remote
+        .iter()
+        .find(|r| r.id == remote_id && remote_mark(r) == mark(job));
+    assert!(
+        remote.is_some(),
+        "seed {seed}: {} has another's remote job",
+        job.id
+    );
     if let Input::Description(_) = job.input {
-        assert!(job.description.is_some(), "seed {seed}: {} has no text", job.id);
+        assert!(
+            job.description.is_some(),
+            "seed {seed}: {} has no text",
+            job.id
+        );
         return;
     }
-    let files: Vec<_> = summary.deliverables.iter().filter(|file| file.job == job.id).collect();
+    let files: Vec<_> = summary
+        .deliverables
+        .iter()
+        .filter(|file| file.job == job.id)
+        .collect();
     assert!(!files.is_empty(), "seed {seed}: {} has no files", job.id);
     for file in files {
         assert_eq!(
@@ -91,7 +133,10 @@ fn whole(summary: &Summary, job: &Job, remote_id: &str) {
 /// I10: what the provider charged minus what the ledger booked lies within the unknown ones.
 fn money(summary: &Summary) {
     for (provider, charged) in &summary.charged {
-        let ours = summary.spent.iter().find(|spent| spent.provider == *provider);
+        let ours = summary
+            .spent
+            .iter()
+            .find(|spent| spent.provider == *provider);
         let booked = ours.map_or(0, |spent| spent.credits);
         let reserved = ours.map_or(0, |spent| spent.reserved);
         let difference = i64::try_from(*charged).unwrap() - booked;
@@ -107,8 +152,10 @@ fn stuck(summary: &Summary) -> Vec<String> {
     summary
         .jobs
         .iter()
-        .filter(|job| !job.work.status().is_terminal() && job.work.status() != Status::InDoubt
-            || job.work.status() == Status::InDoubt)
+        .filter(|job| {
+            !job.work.status().is_terminal() && job.work.status() != Status::InDoubt
+                || job.work.status() == Status::InDoubt
+        })
         .map(|job| format!("{} {:?}", job.id, job.work.state))
         .collect()
 }

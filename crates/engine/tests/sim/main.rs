@@ -47,7 +47,10 @@ mod tests {
             }
             seed += 1;
         }
-        println!("{points} crash points over {} histories: {kinds:?}", seed - 100);
+        println!(
+            "{points} crash points over {} histories: {kinds:?}",
+            seed - 100
+        );
         for (kind, n) in kinds {
             assert!(n > 20, "{kind} was reached {n} times only");
         }

@@ -1,8 +1,8 @@
 //! The world of the simulator: an event queue in virtual time, the sandbox's model as the provider,
 //! and a process that dies and starts again.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -90,6 +90,7 @@ impl Faults {
 #[derive(Debug)]
 pub(crate) struct Summary {
     pub(crate) seed: u64,
+    pub(crate) shapes: bool,
     pub(crate) inserted: u64,
     pub(crate) jobs: Vec<Job>,
     pub(crate) deliverables: Vec<DeliverableRow>,
@@ -110,7 +111,10 @@ impl Summary {
     }
 
     fn count(&self, wanted: &[Status]) -> usize {
-        self.jobs.iter().filter(|job| wanted.contains(&job.work.status())).count()
+        self.jobs
+            .iter()
+            .filter(|job| wanted.contains(&job.work.status()))
+            .count()
     }
 
     pub(crate) fn completed(&self) -> usize {
@@ -143,6 +147,7 @@ enum Coming {
 /// All there is.
 pub(crate) struct World {
     seed: u64,
+    shapes: bool,
     now: Timestamp,
     rng: fastrand::Rng,
     provider: Sandbox,
@@ -156,6 +161,8 @@ pub(crate) struct World {
     life: u64,
     in_air: BTreeSet<FlightId>,
     unheard: Vec<Report>,
+    /// The provider's numbers of the requests whose answers are not yet durable.
+    unheard_numbers: Vec<u64>,
     crashes: BTreeMap<&'static str, u64>,
     unanswered: u64,
     stored: BTreeMap<String, String>,
@@ -218,10 +225,19 @@ fn accounts(options: &Options) -> Vec<Account> {
         productions: None,
     };
     let jarai = Limits {
-        groups: vec![group("all", vec![Window::rolling(60, minute), Window::calendar(2_000, day)])],
+        groups: vec![group(
+            "all",
+            vec![Window::rolling(60, minute), Window::calendar(2_000, day)],
+        )],
         productions: Some(Window::calendar(20, day)),
     };
-    let mut films = account("films", Provider::Jarai, "/jarai/v1", &options.jarai.api_key, jarai);
+    let mut films = account(
+        "films",
+        Provider::Jarai,
+        "/jarai/v1",
+        &options.jarai.api_key,
+        jarai,
+    );
     let demo = sandbox::JaraiAccount::demo();
     films.defaults = Defaults {
         jarai_account_id: Some(demo.account_id),
@@ -230,12 +246,24 @@ fn accounts(options: &Options) -> Vec<Account> {
         avatar_id: demo.avatars.first().cloned(),
         ..Defaults::default()
     };
-    let mut texts = account("texts", Provider::Jakov, "/jakov", &options.jakov.api_key, jakov);
+    let mut texts = account(
+        "texts",
+        Provider::Jakov,
+        "/jakov",
+        &options.jakov.api_key,
+        jakov,
+    );
     texts.defaults.project_id = Some("p1".to_owned());
     let shots = &options.productai.api_key;
     vec![
         texts,
-        account("shots", Provider::Productai, "/productai/v1", shots, productai),
+        account(
+            "shots",
+            Provider::Productai,
+            "/productai/v1",
+            shots,
+            productai,
+        ),
         films,
     ]
 }
@@ -282,7 +310,10 @@ fn rows() -> Vec<NewJob> {
 
 impl World {
     pub(crate) fn new(seed: u64, faults: Faults) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut options = if faults.shapes {
             Options::from_seed(seed)
@@ -309,6 +340,7 @@ impl World {
         });
         Self {
             seed,
+            shapes: faults.shapes,
             now: Timestamp::from_millis(START),
             rng: fastrand::Rng::with_seed(seed),
             provider: Sandbox::new(options),
@@ -321,6 +353,7 @@ impl World {
             life: 0,
             in_air: BTreeSet::new(),
             unheard: Vec::new(),
+            unheard_numbers: Vec::new(),
             crashes: BTreeMap::new(),
             unanswered: 0,
             stored: BTreeMap::new(),
@@ -362,9 +395,10 @@ impl World {
             self.queue.pop();
             match self.coming.remove(&id) {
                 Some(Coming::Arrive(act, life)) => self.arrive(act, life),
-                Some(Coming::Deliver(report, life, _)) if life == self.life => {
+                Some(Coming::Deliver(report, life, no)) if life == self.life => {
                     self.in_air.remove(&report.flight);
                     self.unheard.push(report);
+                    self.unheard_numbers.extend(no);
                 }
                 Some(Coming::Deliver(..)) | None => {}
             }
@@ -383,8 +417,9 @@ impl World {
         let (said, at, no) = match act {
             Act::Send { account, call, .. } => {
                 let client = self.client(&account);
-                let exchange =
-                    self.provider.handle(self.now.as_millis(), client.request(&call));
+                let exchange = self
+                    .provider
+                    .handle(self.now.as_millis(), client.request(&call));
                 let (answer, at) = self.on_the_way_back(exchange.delivery, exchange.response);
                 let reply = client.read(&call, answer, at);
                 if life == self.life {
@@ -436,14 +471,20 @@ impl World {
     }
 
     fn fetch(&mut self, wanted: &Wanted) -> Result<Stored, CaptureTrouble> {
-        let request = http::Request::get(wanted.url.expose()).body(Bytes::new()).unwrap();
+        let request = http::Request::get(wanted.url.expose())
+            .body(Bytes::new())
+            .unwrap();
         let exchange = self.provider.handle(self.now.as_millis(), request);
         if exchange.response.status() != http::StatusCode::OK {
-            return Err(CaptureTrouble::LinkDead(exchange.response.status().to_string()));
+            return Err(CaptureTrouble::LinkDead(
+                exchange.response.status().to_string(),
+            ));
         }
         let body = exchange.response.into_body();
-        let sha256: String =
-            Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256: String = Sha256::digest(&body)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let location = format!("sim://{}/{}/{sha256}", wanted.job, wanted.ordinal);
         self.stored.insert(location.clone(), sha256.clone());
         Ok(Stored {
@@ -462,6 +503,9 @@ impl World {
         *self.crashes.entry(place).or_default() += 1;
         self.life += 1;
         self.unheard.clear();
+        for no in std::mem::take(&mut self.unheard_numbers) {
+            self.provider.answer_lost(no);
+        }
         self.in_air.clear();
         let coming: Vec<u64> = self.coming.keys().copied().collect();
         for id in coming {
@@ -492,10 +536,17 @@ impl World {
     }
 
     async fn start(&mut self) -> (Engine, LaneHold) {
-        let mut lanes: Vec<_> =
-            self.accounts.iter().map(|a| (a.lane.clone(), a.provider)).collect();
+        let mut lanes: Vec<_> = self
+            .accounts
+            .iter()
+            .map(|a| (a.lane.clone(), a.provider))
+            .collect();
         lanes.sort();
-        let hold = self.store.take_lanes(&lanes, "sim", self.now).await.unwrap();
+        let hold = self
+            .store
+            .take_lanes(&lanes, "sim", self.now)
+            .await
+            .unwrap();
         let known: BTreeSet<FlightId> = self
             .in_air
             .iter()
@@ -544,6 +595,7 @@ impl World {
         self.store.set_fuse(None);
         match result {
             Ok(plan) => {
+                self.unheard_numbers.clear();
                 self.hand_out(plan.acts);
                 if self.chance(chances.after_hand_out) {
                     self.crash("after the hand-out");
@@ -602,6 +654,7 @@ impl World {
         let _ = &self.folder;
         Summary {
             seed: self.seed,
+            shapes: self.shapes,
             inserted: rows().len() as u64,
             jobs,
             deliverables,
@@ -627,7 +680,9 @@ enum Tick {
 pub(crate) fn run(mut world: World, chances: Chances) -> Summary {
     let runtime = std::mem::replace(
         &mut world.runtime,
-        tokio::runtime::Builder::new_current_thread().build().unwrap(),
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap(),
     );
     let end = world.now + END;
     runtime.block_on(async {
