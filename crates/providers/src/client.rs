@@ -49,7 +49,7 @@ pub struct Client {
 struct Key {
     /// As the header carries it; marked sensitive.
     header: HeaderValue,
-    /// As people know it, to keep it out of kept answers.
+    /// As people know it, to keep it out of what is read.
     text: SecretString,
 }
 
@@ -173,7 +173,8 @@ impl Client {
             Ok(response) => response,
             Err(error) => return unanswered(call, &error),
         };
-        let answer = Answer::new(response);
+        let key = self.key.as_ref().map(|key| key.text.expose_secret());
+        let answer = Answer::new(response, key);
         let outcome = match self.provider {
             _ if !call.is_for(self.provider) => Outcome::Refused(Refusal::Invalid {
                 code: "unsupported_call".to_owned(),
@@ -183,7 +184,7 @@ impl Client {
             Provider::Productai => productai::read(call, &answer, at),
             Provider::Jarai => jarai::read(call, &answer, at),
         };
-        let kept = outcome.wants_its_answer_kept().then(|| self.kept(&answer));
+        let kept = outcome.wants_its_answer_kept().then(|| answer.kept());
         Reply {
             http_status: Some(answer.status()),
             outcome,
@@ -191,10 +192,6 @@ impl Client {
             correlation_id: answer.correlation_id(),
             kept,
         }
-    }
-
-    fn kept(&self, answer: &Answer) -> String {
-        answer.kept(self.key.as_ref().map(|key| key.text.expose_secret()))
     }
 }
 
