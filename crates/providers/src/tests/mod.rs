@@ -9,8 +9,8 @@ mod http_wire;
 mod never_panics;
 mod partner;
 mod seeds;
+mod server;
 mod traps;
-mod traps_wire;
 mod webhooks;
 
 use bytes::Bytes;

@@ -1,1 +1,0 @@
-//! traps_wire
