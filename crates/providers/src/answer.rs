@@ -31,6 +31,9 @@ const OUT_OF_TOKENS: &str = "OUT_OF_TOKENS";
 /// A shorter key (of a sandbox) could be a word of the answer, and is left where it stands.
 const SHORTEST_KEY: usize = 12;
 
+/// A longer body is an export, and no error that could echo a key.
+const LONGEST_ERROR: usize = 4 * 1024 * 1024;
+
 /// An answer, taken apart.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -52,7 +55,9 @@ impl Answer {
     pub(crate) fn new(response: http::Response<Bytes>, key: Option<&str>) -> Self {
         let (parts, body) = response.into_parts();
         let body = match key {
-            Some(key) if key.len() >= SHORTEST_KEY => without_key(body, key),
+            Some(key) if key.len() >= SHORTEST_KEY && body.len() <= LONGEST_ERROR => {
+                without_key(body, key)
+            }
             _ => body,
         };
         Self {

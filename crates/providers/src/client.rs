@@ -7,8 +7,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use domain::{Provider, Timestamp};
-use http::HeaderValue;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -64,7 +64,12 @@ impl Client {
         base_url: &str,
         api_key: SecretString,
     ) -> Result<Self, BadEndpoint> {
-        let text = SecretString::from(api_key.expose_secret().trim());
+        let trimmed = api_key.expose_secret().trim();
+        let text = if trimmed.len() == api_key.expose_secret().len() {
+            api_key
+        } else {
+            SecretString::from(trimmed)
+        };
         if text.expose_secret().is_empty() {
             return Err(BadEndpoint::NoKey(provider));
         }
@@ -136,6 +141,11 @@ impl Client {
         if let Some(body) = draft.body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             *request.body_mut() = body.into();
+        } else if request.method() == Method::POST {
+            // Nothing says so by itself, and some gateways answer 411 to a POST without a length.
+            request
+                .headers_mut()
+                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         if matches!(call, Call::Export { .. }) {
             request.extensions_mut().insert(LongAnswer);

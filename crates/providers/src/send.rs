@@ -128,7 +128,8 @@ impl Http {
         })
     }
 
-    /// Sends one request once. `paid` picks a fresh connection and the submit's time-out.
+    /// Sends one request once. `paid` picks a fresh connection and the submit's time-out: right for
+    /// every call that must not be repeated ([`Call::acts_once`](crate::Call::acts_once)).
     ///
     /// An answer that is not a 2xx comes back even if its body broke off, since its status alone
     /// says enough.

@@ -260,9 +260,11 @@ impl Fetcher {
             let missing = HEAD - head.len();
             head.extend(chunk.iter().take(missing));
             hash.update(&chunk);
-            into.write_all(&chunk).await.map_err(local)?;
+            into.write_all(&chunk)
+                .await
+                .map_err(|error| local(&error))?;
         }
-        into.flush().await.map_err(local)?;
+        into.flush().await.map_err(|error| local(&error))?;
         match expected {
             Some(expected) if bytes < expected => {
                 return Err(FetchError::Short {
@@ -323,7 +325,7 @@ fn http_unavailable(status: u16) -> FetchError {
     }
 }
 
-fn local(error: std::io::Error) -> FetchError {
+fn local(error: &std::io::Error) -> FetchError {
     FetchError::Local {
         reason: error.to_string(),
     }

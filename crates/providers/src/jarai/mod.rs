@@ -5,7 +5,7 @@
 //! more.
 
 mod partner;
-mod production;
+pub(crate) mod production;
 
 use domain::Timestamp;
 use http::Method;

@@ -85,7 +85,7 @@ pub(crate) fn job_in(production: &Value, id: String, status: String) -> RemoteJo
 }
 
 /// What a status means; the code tells whether a failure may be sent again.
-fn phase(status: &str, error_code: Option<&str>) -> Phase {
+pub(crate) fn phase(status: &str, error_code: Option<&str>) -> Phase {
     match json::plain_name(status).as_str() {
         "queued" => Phase::Queued,
         "producing" => Phase::Working,

@@ -202,12 +202,13 @@ fn link(value: &Value) -> Option<String> {
 }
 
 /// What a state means: the document's RUNNING, COMPLETED and ERROR, the vendor's clients' FAILED
-/// and TIMEOUT, a second-hand NOT_STARTED, and the newer dialect's four in lower case.
+/// and TIMEOUT, a second-hand NOT_STARTED, the newer dialect's four in lower case, and the
+/// webhook's success.
 pub(crate) fn phase(status: &str) -> Phase {
     match json::plain_name(status).as_str() {
         "notstarted" | "pending" | "queued" => Phase::Queued,
         "running" | "processing" => Phase::Working,
-        "completed" => Phase::Done,
+        "completed" | "success" => Phase::Done,
         "error" | "failed" | "timeout" => Phase::Failed {
             safe_to_resubmit: false,
         },

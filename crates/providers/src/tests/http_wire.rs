@@ -238,6 +238,29 @@ async fn silence_after_the_request_is_a_time_out() {
 }
 
 #[tokio::test]
+async fn a_post_without_a_body_says_so_and_a_get_says_nothing() {
+    let server = Server::start(|_| Act::Send(answer(200, "", b"{}"))).await;
+    let jarai = Client::new(domain::Provider::Jarai, &server.url("/v1"), secret(CANARY)).unwrap();
+    let http = http(options());
+    for call in [Call::RotateKey, Call::Accounts] {
+        http.send(jarai.request(&call), call.acts_once())
+            .await
+            .unwrap();
+    }
+    let heads = server.requests();
+    assert!(
+        heads[0].to_lowercase().contains("content-length: 0"),
+        "{}",
+        heads[0]
+    );
+    assert!(
+        !heads[1].to_lowercase().contains("content-length"),
+        "{}",
+        heads[1]
+    );
+}
+
+#[tokio::test]
 async fn a_call_that_cannot_be_put_on_the_wire_never_connects() {
     let server = Server::start(|_| Act::Send(answer(200, "", RUNNING))).await;
     let http = http(options());

@@ -368,7 +368,7 @@ fn trap_17_a_signed_link_is_printed_nowhere() {
     assert!(!format!("{reply:?}").contains("CANARY"), "{reply:?}");
     // Nor in an answer that is kept for people.
     for broken in [
-        &body[..body.len() - 1],
+        body.strip_suffix(']').unwrap(),
         r#"{"u":"https:\/\/b\/v?sig=CANARY"}"#,
     ] {
         let reply = read(Jarai, &call, 200, broken);
