@@ -94,8 +94,7 @@ impl Answer {
     }
 
     pub(crate) fn correlation_id(&self) -> Option<String> {
-        let id = self.header("x-correlation-id")?;
-        Some(capped(&masked(id), MESSAGE_BYTES))
+        self.header("x-correlation-id").map(sentence)
     }
 
     /// What the rate headers say; `at` is when the answer came.
@@ -157,8 +156,8 @@ impl Answer {
             .1
             .unwrap_or_else(|| format!("the provider answered HTTP {}", self.status));
         Words {
-            code: capped(&masked(&code), 100),
-            message: capped(&masked(&message), MESSAGE_BYTES),
+            code: sentence(&code),
+            message: sentence(&message),
         }
     }
 
@@ -303,6 +302,11 @@ fn without_key(body: Bytes, key: &str) -> Bytes {
         return body;
     }
     String::from_utf8_lossy(&body).replace(key, "…").into()
+}
+
+/// A provider's words as they may be stored and shown: secrets masked, at most 500 bytes.
+pub(crate) fn sentence(words: &str) -> String {
+    capped(&masked(words), MESSAGE_BYTES)
 }
 
 /// Code and message of an error body.

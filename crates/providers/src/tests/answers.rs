@@ -132,6 +132,36 @@ fn statuses_tell_refused_from_unknown_for_a_paid_call() {
 }
 
 #[test]
+fn a_failed_jobs_message_is_masked_and_capped() {
+    let words = format!("no file at https://h/a?sig=CANARY {}", "x".repeat(5_000));
+    for (provider, body) in [
+        (
+            Jakov,
+            format!(
+                r#"{{"id":"1","status":"failed","error":{{"code":"E_1","message":"{words}"}}}}"#
+            ),
+        ),
+        (
+            Jarai,
+            format!(r#"{{"status":"Failed","errorCode":"E_1","errorMessage":"{words}"}}"#),
+        ),
+        (
+            Productai,
+            format!(
+                r#"{{"data":{{"id":1,"status":"ERROR","error":{{"code":"E_1","message":"{words}"}}}}}}"#
+            ),
+        ),
+    ] {
+        let job = status(provider, &body);
+        assert_eq!(job.error_code.as_deref(), Some("E_1"), "{provider}");
+        let message = job.error_message.unwrap();
+        assert!(message.starts_with("no file at https://h/a?…") && message.len() < 510);
+    }
+    let job = status(Jakov, r#"{"id":"1","status":"not_found"}"#);
+    assert_eq!(job.error_code.as_deref(), Some("not_found"));
+}
+
+#[test]
 fn a_read_is_never_unknown() {
     for http in [200, 204, 500, 502, 503, 504, 999] {
         let read = outcome(Jakov, &status_call("x"), http, "<html>");
