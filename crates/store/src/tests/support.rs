@@ -329,3 +329,11 @@ pub(super) fn refused<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Stri
         other => panic!("not refused: {other:?}"),
     }
 }
+
+impl Fresh {
+    /// Takes a lane of this name, over a second handle; the lock of the first one must be free.
+    pub(super) async fn other_lane(&self, name: &str) -> LaneHold {
+        let wanted = [(LaneKey(name.to_owned()), Provider::Jakov)];
+        self.store.take_lanes(&wanted, "test", at(0)).await.unwrap()
+    }
+}
