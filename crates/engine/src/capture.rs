@@ -9,7 +9,7 @@ use store::{LaneKey, NewDeliverable};
 use crate::account::Account;
 use crate::act::{Act, CaptureTrouble, Stored, Wanted};
 use crate::draft::Draft;
-use crate::open::{Capture, OpenJob};
+use crate::open::OpenJob;
 use crate::planner::{Engine, Flight, Wake};
 use crate::submit::hex;
 

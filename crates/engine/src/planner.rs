@@ -266,7 +266,9 @@ impl Engine {
                 }
             }
         }
-        Err(StoreError::contended(STALE_TRIES))
+        Err(StoreError::Unavailable {
+            why: format!("rows changed under {STALE_TRIES} tries to write them"),
+        })
     }
 
     /// Other programs changed these rows since they were read: what rests on them is planned again

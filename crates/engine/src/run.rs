@@ -197,7 +197,9 @@ impl Runner<'_> {
                 check_at = now + CHECK_LANES;
                 if !hold.check().await {
                     tracing::warn!("the hold on the lanes is lost; starting over");
-                    return Err(StoreError::lanes_lost());
+                    return Err(StoreError::Unavailable {
+                        why: "the hold on the lanes is lost".to_owned(),
+                    });
                 }
             }
             let plan = engine.step(now, &self.unheard).await?;

@@ -17,12 +17,14 @@ mod productai;
 mod remote;
 mod reply;
 mod send;
+#[cfg(test)]
+mod tests;
 mod url_parts;
 pub mod webhook;
 
 pub use call::{Call, DescriptionItem, ExportFormat, Submit};
 pub use client::{BadEndpoint, Client};
 pub use mask::{SignedUrl, masked};
-pub use remote::{PartnerAccount, PartnerAvatar, Phase, RemoteDeliverable, RemoteJob};
+pub use remote::{PartnerAccount, PartnerAvatar, Phase, RemoteDeliverable, RemoteJob, phase_of};
 pub use reply::{ItemOutcome, MatchedBy, Outcome, Pause, RateHint, Refusal, Reply};
 pub use send::{BadHttp, Http, HttpOptions, SendError};

@@ -1,6 +1,6 @@
 //! The provider's side of a job, a file and an account, in one shape for all three services.
 
-use domain::Timestamp;
+use domain::{Provider, Timestamp};
 
 use crate::mask::SignedUrl;
 
@@ -94,6 +94,17 @@ impl Phase {
             | Self::Distributing
             | Self::Unrecognised => false,
         }
+    }
+}
+
+/// What a provider's word for a state means, for a word that was stored. A failure that was stored
+/// without its code is not safe to send again.
+#[must_use]
+pub fn phase_of(provider: Provider, status: &str) -> Phase {
+    match provider {
+        Provider::Jakov => crate::jakov::phase(status),
+        Provider::Productai => crate::productai::phase(status),
+        Provider::Jarai => crate::jarai::production::phase(status, None),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tables of rows and what comes of them.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const ID: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
@@ -440,4 +442,53 @@ fn a_row_reads_from_json_by_its_column_names() {
         (input.jarai_account_id, input.metadata_md),
         (text("a"), text("m"))
     );
+}
+
+/// Any of these in a column, so that rows are wrong in every way and in several at once.
+fn cell() -> impl Strategy<Value = Option<String>> {
+    prop_oneof![
+        Just(None),
+        Just(text(ID)),
+        Just(text(IMAGE)),
+        Just(text("seedream")),
+        Just(text("upscale")),
+        Just(text("8E12")),
+        Just(text("a\u{7}b")),
+        Just(text(&"x".repeat(12_000))),
+        any::<String>().prop_map(Some),
+    ]
+}
+
+proptest! {
+    /// Every code that can come out stands in the module's table.
+    #[test]
+    fn every_row_is_sent_or_refused_with_a_documented_code(
+        cells in prop::array::uniform6(cell()),
+        kind in 0..3,
+        is_upscale: bool,
+        source_job in prop::option::of(-1_i64..3),
+    ) {
+        let [a, b, c, d, e, f] = cells;
+        let input = match kind {
+            0 => Input::Description(DescriptionInput {
+                project_id: a, ean: b, product_name: c, product_brand: d,
+            }),
+            1 => Input::Image(ImageInput {
+                operation: if is_upscale { text("upscale") } else { e }.unwrap_or_default(),
+                model: a, prompt: b, image_url: c, second_image_url: d, source_job,
+            }),
+            _ => Input::Production(ProductionInput {
+                jarai_account_id: a, topic: b.unwrap_or_default(), language_id: c,
+                country_id: d, project_type_slug: e, metadata_md: f, ..Default::default()
+            }),
+        };
+        for defaults in [ids(), Defaults::default()] {
+            if let Err(invalid) = check(&input, &defaults, &Models::documented()) {
+                let table = include_str!("../request.rs").lines().filter(|l| l.starts_with("//! |"));
+                let code = format!("`{}`", invalid.code);
+                prop_assert!(table.into_iter().any(|row| row.contains(&code)), "{}", code);
+                prop_assert!(invalid.message.len() < 600, "{}", invalid);
+            }
+        }
+    }
 }
