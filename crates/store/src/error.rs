@@ -88,7 +88,7 @@ impl StoreError {
 
     /// For the engine: a step was made anew so many times, and each time a row had changed in between.
     #[must_use]
-    pub fn contended(tries: u32) -> Self {
+    pub fn contended(tries: usize) -> Self {
         Self::unavailable(format!(
             "rows changed under the worker {tries} times in a row"
         ))
@@ -100,9 +100,9 @@ impl StoreError {
         Self::unavailable("another process has taken the lanes")
     }
 
-    pub(crate) fn unavailable(why: impl ToString) -> Self {
+    pub(crate) fn unavailable(why: impl std::fmt::Display) -> Self {
         Self::Unavailable {
-            why: why.to_string(),
+            why: format!("{why}"),
         }
     }
 
