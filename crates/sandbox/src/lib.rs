@@ -18,6 +18,8 @@ mod options;
 mod productai;
 mod sandbox;
 mod server;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod window;
 mod wire;
