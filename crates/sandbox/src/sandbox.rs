@@ -16,8 +16,9 @@ use crate::productai::Productai;
 use crate::wire::{Call, Delivery, Exchange, Provider, Reply, Verb, html_page};
 use crate::world::{Pending, Webhook, World};
 
-/// The three services on one wire.
-#[derive(Debug)]
+/// The three services on one wire. A clone is another world from here on: a crash simulator can try
+/// several ends of the same story.
+#[derive(Debug, Clone)]
 pub struct Sandbox {
     world: World,
     base_url: String,

@@ -52,7 +52,7 @@ pub(crate) struct Pending {
 }
 
 /// The common part of the sandbox.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) dice: Dice,
     pub(crate) speed: f64,

@@ -18,7 +18,7 @@ use crate::world::{Pending, World, iso, signature};
 const TERMINAL: [&str; 3] = ["completed", "not_found", "failed"];
 
 /// One product that was accepted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Product {
     pub(crate) id: String,
     pub(crate) project: String,
@@ -39,7 +39,7 @@ impl Product {
 }
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Jakov {
     options: JakovOptions,
     products: BTreeMap<String, Product>,

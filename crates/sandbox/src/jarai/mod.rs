@@ -22,7 +22,7 @@ pub(crate) use productions::Production;
 use webhooks::Subscription;
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Jarai {
     options: JaraiOptions,
     partners: Vec<Partner>,

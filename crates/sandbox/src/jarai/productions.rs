@@ -11,7 +11,7 @@ use crate::wire::{Call, Reply};
 use crate::world::{World, iso};
 
 /// A production.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Production {
     pub(crate) id: String,
     pub(crate) account_id: String,

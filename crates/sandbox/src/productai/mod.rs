@@ -17,7 +17,7 @@ use crate::wire::{Call, Reply, Verb};
 use crate::world::{Pending, World};
 
 /// One image job.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ImageJob {
     pub(crate) id: String,
     number: u64,
@@ -56,7 +56,7 @@ impl ImageJob {
 }
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Productai {
     options: ProductaiOptions,
     jobs: BTreeMap<u64, ImageJob>,

@@ -30,6 +30,25 @@ fn the_sixteenth_request_of_a_minute_is_refused_by_productai() {
 }
 
 #[test]
+fn the_book_tells_the_busiest_window() {
+    let mut caller = Caller::documented();
+    for wait in [0, 10_000, 49_999, 1, 30_000] {
+        caller.wait(wait);
+        caller.productai("GET", "key-check", "");
+    }
+    caller.jakov("GET", "credits", "");
+    let busiest = |ms, provider| {
+        caller
+            .sandbox
+            .ledger()
+            .busiest(ms, |it| it.provider == provider)
+    };
+    assert_eq!(busiest(60_000, Provider::Productai), 3);
+    assert_eq!(busiest(60_001, Provider::Productai), 4);
+    assert_eq!(busiest(1, Provider::Jakov), 1);
+}
+
+#[test]
 fn a_429_tells_seconds_a_date_or_nothing() {
     use crate::options::RetryAfter;
     let cases = [
