@@ -1,1 +1,4 @@
-//! Integration tests.
+//! The tests of the whole: the real executable, both databases, and the shape of the tree itself.
+
+#[cfg(test)]
+mod tidy;

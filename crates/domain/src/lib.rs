@@ -2,10 +2,24 @@
 //! the one transition function, prices, barcodes, the checks on what a row asks for, and the
 //! arithmetic of request windows. Everything takes `now` as a value.
 
+mod budget;
+pub mod gtin;
 mod kind;
+pub mod price;
 mod provider;
+pub mod request;
+mod state;
 mod time;
+mod transition;
 
+pub use budget::{Budget, Room, Shape, Slot, Window};
 pub use kind::{JobId, JobKind, UnknownKind};
+pub use price::{Model, Models, Prices, UPSCALE_CREDITS};
 pub use provider::{Provider, UnknownProvider};
+pub use request::{
+    Checked, Defaults, DescriptionInput, ImageInput, ImageSource, Input, Invalid, ProductionInput,
+    Request,
+};
+pub use state::{Cancel, Fault, JobState, Remote, Status, SubmissionId, UnknownStatus, Work};
 pub use time::{BadTimestamp, Timestamp};
+pub use transition::{Event, Illegal, Resolution, Verdict, next};

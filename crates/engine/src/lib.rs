@@ -1,1 +1,28 @@
-//! engine
+//! The worker itself: a planner that reads what is due, decides, records and says what to do next,
+//! and the hands that do it. The planner does no IO but the store's and holds no clock: the crash
+//! simulator drives the same code in virtual time. Floor 2: above `store` and `providers`.
+
+mod account;
+mod act;
+mod capture;
+mod clock;
+mod commands;
+mod draft;
+mod hands;
+mod lane;
+mod load;
+mod open;
+mod planner;
+mod read;
+mod run;
+mod storage;
+mod submit;
+
+pub use account::{Account, CompleteAt, Limits, Policy, Polling, Timing};
+pub use act::{Act, CaptureTrouble, FlightId, Plan, Report, Said, Stored, Wanted};
+pub use clock::{Clock, SystemClock};
+pub use hands::{Hands, HandsOptions};
+pub use load::LoadError;
+pub use planner::{Engine, Outlook};
+pub use run::{Ended, RunError, RunOptions, run};
+pub use storage::{LocalStorage, StorageError};

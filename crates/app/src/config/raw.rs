@@ -1,0 +1,187 @@
+//! The file as it is written: every key optional, unknown keys refused with their name.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Raw {
+    pub(crate) database: Database,
+    pub(crate) storage: Storage,
+    pub(crate) server: Option<toml::Table>,
+    pub(crate) webhooks: Option<toml::Table>,
+    pub(crate) in_doubt_wait: Option<Span>,
+    pub(crate) drain_limit: Option<Span>,
+    pub(crate) accounts: BTreeMap<String, RawAccount>,
+}
+
+/// `[database]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Database {
+    pub(crate) url: Option<String>,
+}
+
+/// `[storage]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Storage {
+    pub(crate) url: Option<String>,
+}
+
+/// `[accounts.NAME]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawAccount {
+    pub(crate) provider: Option<String>,
+    pub(crate) base_url: Option<String>,
+    pub(crate) api_key_env: Option<String>,
+    pub(crate) api_key_file: Option<PathBuf>,
+    pub(crate) webhook_secret_env: Option<String>,
+    pub(crate) webhook_secret_file: Option<PathBuf>,
+    pub(crate) webhook_trust: Option<String>,
+    pub(crate) default: bool,
+    pub(crate) budget: Option<String>,
+    pub(crate) project_id: Option<String>,
+    pub(crate) jarai_account_id: Option<String>,
+    pub(crate) language_id: Option<String>,
+    pub(crate) country_id: Option<String>,
+    pub(crate) avatar_id: Option<String>,
+    pub(crate) project_type_slug: Option<String>,
+    pub(crate) model: Option<String>,
+    pub(crate) models: BTreeMap<String, RawModel>,
+    pub(crate) credits_per_description: Option<i64>,
+    pub(crate) credits_per_production: Option<i64>,
+    pub(crate) limits: RawLimits,
+    pub(crate) polling: RawPolling,
+    pub(crate) timing: RawTiming,
+    pub(crate) spend: Option<toml::Table>,
+    pub(crate) complete_at: Option<String>,
+    pub(crate) in_doubt: Option<String>,
+    pub(crate) in_doubt_wait: Option<Span>,
+    pub(crate) retry_failed: Option<u32>,
+    pub(crate) batch_size: Option<u32>,
+    pub(crate) max_running: Option<u32>,
+    pub(crate) deadline: Option<Span>,
+    pub(crate) capture_deadline: Option<Span>,
+    pub(crate) trusted_hosts: Vec<String>,
+    pub(crate) speed: Option<f64>,
+}
+
+/// A model added to the documented ones.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawModel {
+    pub(crate) credits: Option<i64>,
+    pub(crate) max_images: Option<u32>,
+}
+
+/// `limits`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawLimits {
+    pub(crate) submit_per_minute: Option<u32>,
+    pub(crate) read_per_minute: Option<u32>,
+    pub(crate) requests_per_minute: Option<u32>,
+    pub(crate) requests_per_day: Option<u32>,
+    pub(crate) productions_per_day: Option<u32>,
+}
+
+/// `polling`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawPolling {
+    pub(crate) min_interval: Option<Span>,
+    pub(crate) queued: Option<Span>,
+    pub(crate) producing: Option<Span>,
+    pub(crate) awaiting_approval: Option<Span>,
+    pub(crate) distributing: Option<Span>,
+}
+
+/// `timing`: spans that no provider documents.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawTiming {
+    pub(crate) connect_timeout: Option<Span>,
+    pub(crate) submit_timeout: Option<Span>,
+    pub(crate) read_timeout: Option<Span>,
+    pub(crate) fetch_idle_timeout: Option<Span>,
+    pub(crate) fetch_timeout: Option<Span>,
+    pub(crate) missing_grace: Option<Span>,
+    pub(crate) pause_first: Option<Span>,
+    pub(crate) pause_longest: Option<Span>,
+    pub(crate) credits_probe: Option<Span>,
+    pub(crate) retry_first: Option<Span>,
+    pub(crate) look_again: Option<Span>,
+}
+
+/// A span of time as people write it: `5s`, `500ms`, `10m`, `1h`, `2d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        span(&text).map(Self).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "{text:?} is no span of time: write 500ms, 5s, 10m, 1h or 2d"
+            ))
+        })
+    }
+}
+
+fn span(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let split = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.trim().parse().ok()?;
+    let seconds = match unit.trim() {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number * seconds).ok()
+}
+
+/// Reads the text of a config.
+///
+/// # Errors
+/// Where and what does not read, as one sentence of the TOML library's.
+pub(crate) fn parse(text: &str) -> Result<Raw, String> {
+    toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_as_people_write_them() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("5s", 5_000),
+            ("1.5 s", 1_500),
+            ("10m", 600_000),
+            ("1h", 3_600_000),
+            ("2d", 172_800_000),
+        ] {
+            assert_eq!(span(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "5", "s", "-5s", "5 weeks", "1e400s"] {
+            assert_eq!(span(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_does_not_exist_is_named() {
+        let error = parse("[accounts.a]\nprovidr = \"jakov\"\n").unwrap_err();
+        assert!(error.contains("providr"), "{error}");
+    }
+}

@@ -1,0 +1,320 @@
+//! From the file to what the engine takes: defaults filled in, every setting checked, keys read.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use domain::{Defaults, JobKind, Model, Models, Prices, Provider, Window};
+use engine::{Account, CompleteAt, HandsOptions, Limits, Policy, Polling, Timing};
+use providers::Client;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use store::LaneKey;
+
+use super::raw::{Raw, RawAccount, RawLimits, Span};
+use super::{Config, ConfigError, Environment, secret};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Fills in the defaults and checks.
+pub(crate) fn resolve(
+    raw: Raw,
+    source: &Path,
+    environment: Environment<'_>,
+) -> Result<Config, ConfigError> {
+    let folder = source.parent().unwrap_or(Path::new("."));
+    let database_url = environment("VITRINE_DATABASE_URL")
+        .or(raw.database.url)
+        .unwrap_or_else(|| "sqlite://vitrine.db".to_owned());
+    let storage = raw.storage.url.unwrap_or_else(|| "files".to_owned());
+    let mut keyless = Vec::new();
+    let mut accounts = Vec::new();
+    for (name, account) in &raw.accounts {
+        let others = raw.accounts.values().filter(|other| other.provider == account.provider);
+        let only_one = others.count() == 1;
+        match one(name, account, only_one, folder, environment) {
+            Ok(resolved) => accounts.push(resolved),
+            Err(ConfigError::Setting { setting, why }) if setting.ends_with("api_key") => {
+                keyless.push(format!("{setting}: {why}"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    one_default_each(&raw.accounts)?;
+    let wait = raw.in_doubt_wait.or_else(|| {
+        raw.accounts.values().filter_map(|account| account.in_doubt_wait).max_by_key(|s| s.0)
+    });
+    Ok(Config {
+        source: source.to_path_buf(),
+        database_url,
+        storage: storage_folder(&storage)?,
+        accounts,
+        keyless,
+        in_doubt_wait: wait.map_or(2 * MINUTE, |span| span.0),
+        drain_limit: raw.drain_limit.map_or(Duration::from_secs(30), |span| span.0),
+    })
+}
+
+fn storage_folder(url: &str) -> Result<PathBuf, ConfigError> {
+    match url.split_once("://") {
+        Some(("file", path)) if path.starts_with('/') => Ok(PathBuf::from(path)),
+        Some((scheme, _)) => Err(ConfigError::setting(
+            "storage.url",
+            format!("{scheme}:// is not supported yet; name a folder, or file:///absolute/path"),
+        )),
+        None => Ok(PathBuf::from(url)),
+    }
+}
+
+fn one_default_each(
+    accounts: &std::collections::BTreeMap<String, RawAccount>,
+) -> Result<(), ConfigError> {
+    for kind in JobKind::ALL {
+        let provider = kind.provider().as_str();
+        let defaults: Vec<&String> = accounts
+            .iter()
+            .filter(|(_, account)| account.default && account.provider.as_deref() == Some(provider))
+            .map(|(name, _)| name)
+            .collect();
+        if let [first, second, ..] = defaults.as_slice() {
+            return Err(ConfigError::setting(
+                format!("accounts.{second}.default"),
+                format!("{first} is the default of {provider} already; only one can be"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn one(
+    name: &str,
+    raw: &RawAccount,
+    only_one: bool,
+    folder: &Path,
+    environment: Environment<'_>,
+) -> Result<(Account, HandsOptions), ConfigError> {
+    let of = |key: &str| format!("accounts.{name}.{key}");
+    if name.trim().is_empty() || name.len() > 64 {
+        return Err(ConfigError::setting(of(""), "an account's name has 1 to 64 characters"));
+    }
+    let provider: Provider = match raw.provider.as_deref() {
+        Some(word) => word
+            .parse()
+            .map_err(|error: domain::UnknownProvider| {
+                ConfigError::setting(of("provider"), error.to_string())
+            })?,
+        None => {
+            return Err(ConfigError::setting(
+                of("provider"),
+                "missing: write jakov, productai or jarai",
+            ));
+        }
+    };
+    let file = raw.api_key_file.as_ref().map(|file| folder.join(file));
+    let key = secret(&of("api_key"), raw.api_key_env.as_deref(), file.as_deref(), environment)?
+        .ok_or_else(|| {
+            ConfigError::setting(of("api_key"), "missing: name api_key_env or api_key_file")
+        })?;
+    let base_url = raw.base_url.as_deref().unwrap_or(provider.default_base_url());
+    let lane = lane(provider, base_url, raw.budget.as_deref(), &key);
+    let client = Client::new(provider, base_url, key)
+        .map_err(|error| ConfigError::setting(of("base_url"), error.to_string()))?;
+    let speed = raw.speed.unwrap_or(1.0);
+    if !(speed.is_finite() && (0.01..=10_000.0).contains(&speed)) {
+        return Err(ConfigError::setting(of("speed"), "write a number from 0.01 to 10000"));
+    }
+    let account = Account {
+        name: name.to_owned(),
+        provider,
+        lane,
+        client,
+        defaults: defaults(raw),
+        prices: prices(raw),
+        limits: limits(provider, &raw.limits, speed),
+        polling: polling(raw, speed),
+        policy: policy(raw, &of, only_one, speed)?,
+        timing: timing(raw, speed),
+    };
+    Ok((account, hands(raw)))
+}
+
+/// Accounts with the same provider, place and key, or the same budget name, share a lane. The key
+/// shows only as a fingerprint.
+fn lane(provider: Provider, base_url: &str, budget: Option<&str>, key: &SecretString) -> LaneKey {
+    if let Some(budget) = budget {
+        return LaneKey(format!("{provider}:{budget}"));
+    }
+    let mut hash = Sha256::new();
+    hash.update(base_url.trim_end_matches('/').as_bytes());
+    hash.update([0]);
+    hash.update(key.expose_secret().trim().as_bytes());
+    let short: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    LaneKey(format!("{provider}:{short}"))
+}
+
+fn defaults(raw: &RawAccount) -> Defaults {
+    Defaults {
+        project_id: raw.project_id.clone(),
+        jarai_account_id: raw.jarai_account_id.clone(),
+        language_id: raw.language_id.clone(),
+        country_id: raw.country_id.clone(),
+        avatar_id: raw.avatar_id.clone(),
+        project_type_slug: raw.project_type_slug.clone(),
+        model: raw.model.clone(),
+    }
+}
+
+fn prices(raw: &RawAccount) -> Prices {
+    let models = raw.models.iter().fold(Models::documented(), |models, (name, model)| {
+        let model = Model {
+            name: name.clone(),
+            credits: model.credits,
+            max_images: model.max_images.unwrap_or(1),
+        };
+        models.with(name.clone(), model)
+    });
+    Prices {
+        models,
+        description: raw.credits_per_description,
+        production: raw.credits_per_production,
+    }
+}
+
+/// The documented limits, where the config says nothing. JAKOV: "POST /api/v1/products 100
+/// requests/minute, GET endpoints 300". ProductAI: "15 requests per minute"; its daily limit depends
+/// on the plan. JARAI (rate-limiting page): the free tier, on which every self-made key starts.
+fn limits(provider: Provider, raw: &RawLimits, speed: f64) -> Limits {
+    let minute = |limit: u32| Window::rolling(limit, MINUTE.div_f64(speed));
+    let day = |limit: u32| Window::calendar(limit, DAY.div_f64(speed));
+    match provider {
+        Provider::Jakov => {
+            let daily = raw.requests_per_day.map(day);
+            let all = raw.requests_per_minute.unwrap_or(u32::MAX);
+            let submit = minute(raw.submit_per_minute.unwrap_or(100).min(all));
+            let read = minute(raw.read_per_minute.unwrap_or(300).min(all));
+            Limits {
+                groups: vec![
+                    ("submit".to_owned(), std::iter::once(submit).chain(daily).collect()),
+                    ("read".to_owned(), vec![read]),
+                ],
+                productions: None,
+            }
+        }
+        Provider::Productai => {
+            let windows = std::iter::once(minute(raw.requests_per_minute.unwrap_or(15)))
+                .chain(raw.requests_per_day.map(day));
+            Limits {
+                groups: vec![("all".to_owned(), windows.collect())],
+                productions: None,
+            }
+        }
+        Provider::Jarai => Limits {
+            groups: vec![(
+                "all".to_owned(),
+                vec![
+                    minute(raw.requests_per_minute.unwrap_or(10)),
+                    day(raw.requests_per_day.unwrap_or(100)),
+                ],
+            )],
+            productions: Some(day(raw.productions_per_day.unwrap_or(3))),
+        },
+    }
+}
+
+/// A setting of the file as it stands, else the documented default at the account's speed.
+fn or_scaled(span: Option<Span>, default: Duration, speed: f64) -> Duration {
+    span.map_or_else(|| default.div_f64(speed), |span| span.0)
+}
+
+fn polling(raw: &RawAccount, speed: f64) -> Polling {
+    let seconds = |span, default| or_scaled(span, Duration::from_secs(default), speed);
+    Polling {
+        min_interval: seconds(raw.polling.min_interval, 5),
+        queued: seconds(raw.polling.queued, 10),
+        producing: seconds(raw.polling.producing, 30),
+        awaiting_approval: seconds(raw.polling.awaiting_approval, 600),
+        distributing: seconds(raw.polling.distributing, 60),
+    }
+}
+
+fn policy(
+    raw: &RawAccount,
+    of: &dyn Fn(&str) -> String,
+    only_one: bool,
+    speed: f64,
+) -> Result<Policy, ConfigError> {
+    let complete_at = match raw.complete_at.as_deref() {
+        None | Some("Published") => CompleteAt::Published,
+        Some("AwaitingApproval") => CompleteAt::AwaitingApproval,
+        Some(other) => {
+            return Err(ConfigError::setting(
+                of("complete_at"),
+                format!("{other:?} is neither Published nor AwaitingApproval"),
+            ));
+        }
+    };
+    let resubmit_in_doubt = match raw.in_doubt.as_deref() {
+        None | Some("hold") => false,
+        Some("resubmit") => true,
+        Some(other) => {
+            return Err(ConfigError::setting(
+                of("in_doubt"),
+                format!("{other:?} is neither hold nor resubmit"),
+            ));
+        }
+    };
+    let batch_size = raw.batch_size.unwrap_or(10);
+    if !(1..=1_000).contains(&batch_size) {
+        return Err(ConfigError::setting(of("batch_size"), "write a number from 1 to 1000"));
+    }
+    let most = match raw.provider.as_deref() {
+        // With 15 requests a minute, twenty jobs fill the time that one takes (RELIABILITY.md 6).
+        Some("productai") => 20,
+        _ => 2_000,
+    };
+    Ok(Policy {
+        takes_unnamed: raw.default || only_one,
+        complete_at,
+        retry_failed: raw.retry_failed.unwrap_or(0),
+        resubmit_in_doubt,
+        batch_size: batch_size as usize,
+        max_running: raw.max_running.unwrap_or(most).max(1) as usize,
+        deadline: or_scaled(raw.deadline, 24 * HOUR, speed),
+        capture_deadline: or_scaled(raw.capture_deadline, 24 * HOUR, speed),
+    })
+}
+
+fn timing(raw: &RawAccount, speed: f64) -> Timing {
+    let set = &raw.timing;
+    let ours = Timing::default();
+    let plain = |span: Option<Span>, default| span.map_or(default, |span| span.0);
+    Timing {
+        // The network is not sped up.
+        submit_timeout: plain(set.submit_timeout, ours.submit_timeout),
+        read_timeout: plain(set.read_timeout, ours.read_timeout),
+        look_again: plain(set.look_again, ours.look_again),
+        missing_grace: or_scaled(set.missing_grace, ours.missing_grace, speed),
+        pause_first: or_scaled(set.pause_first, ours.pause_first, speed),
+        pause_longest: or_scaled(set.pause_longest, ours.pause_longest, speed),
+        credits_probe: or_scaled(set.credits_probe, ours.credits_probe, speed),
+        retry_first: or_scaled(set.retry_first, ours.retry_first, speed),
+    }
+}
+
+fn hands(raw: &RawAccount) -> HandsOptions {
+    let mut options = HandsOptions::default();
+    let set = &raw.timing;
+    if let Some(Span(span)) = set.connect_timeout {
+        options.http.connect_timeout = span;
+        options.fetch.connect_timeout = span;
+    }
+    if let Some(Span(span)) = set.fetch_idle_timeout {
+        options.fetch.idle_timeout = span;
+    }
+    if let Some(Span(span)) = set.fetch_timeout {
+        options.fetch.total_timeout = span;
+    }
+    options.fetch.trusted_hosts.clone_from(&raw.trusted_hosts);
+    options
+}

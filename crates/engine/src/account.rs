@@ -1,0 +1,187 @@
+//! What the planner knows of an account: a credential at a provider with its limits, intervals and
+//! rules. Everything is resolved: the config's defaults are filled in, and a sped-up account (for the
+//! sandbox) has its windows and intervals already divided.
+
+use std::time::Duration;
+
+use domain::{Defaults, Prices, Provider, Window};
+use providers::{Client, Phase};
+use store::LaneKey;
+
+/// How many requests an account may send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Windows by group of endpoints. JAKOV: `submit` and `read`; ProductAI and JARAI: `all`.
+    pub groups: Vec<(String, Vec<Window>)>,
+    /// JARAI's productions per account there and day; `None`: no such limit.
+    pub productions: Option<Window>,
+}
+
+/// How often a job's state may be read: never sooner than its provider asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Polling {
+    /// ProductAI: "at least 3–5 seconds" (API.md, Best Practices), 5 s by default. JAKOV documents
+    /// none.
+    pub min_interval: Duration,
+    /// JARAI while `Queued`: every 10 s (getting started, step 5).
+    pub queued: Duration,
+    /// JARAI while `Producing`: every 30 s (getting started, step 5).
+    pub producing: Duration,
+    /// JARAI while `AwaitingApproval`: undocumented; a person's pace.
+    pub awaiting_approval: Duration,
+    /// JARAI while `Distributing`: undocumented.
+    pub distributing: Duration,
+}
+
+/// Where a production counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CompleteAt {
+    /// When every platform has it.
+    #[default]
+    Published,
+    /// As soon as the files can be had.
+    AwaitingApproval,
+}
+
+/// The account's rules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Rows that name no account are this one's.
+    pub takes_unnamed: bool,
+    /// Where a production counts as done.
+    pub complete_at: CompleteAt,
+    /// How often a job that was accepted, and then failed, may be paid for again.
+    pub retry_failed: u32,
+    /// Submit a job in doubt again by itself, knowing that it may be charged twice.
+    pub resubmit_in_doubt: bool,
+    /// JAKOV: products in one POST. Small, since an ambiguous answer puts all of them in doubt.
+    pub batch_size: usize,
+    /// How many jobs may be with the provider at once; more would only wait longer for their polls.
+    pub max_running: usize,
+    /// How long a job may run before it is given up; not counted from `AwaitingApproval` on.
+    pub deadline: Duration,
+    /// How long files may take to come home before the job fails.
+    pub capture_deadline: Duration,
+}
+
+/// Spans of time that are ours, not a provider's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timing {
+    /// The longest a paid POST may take; shorter than a lane's lease.
+    pub submit_timeout: Duration,
+    /// The longest any other request may take.
+    pub read_timeout: Duration,
+    /// A remote job that answers 404 is not given up before this age (DESIGN.md 3.2).
+    pub missing_grace: Duration,
+    /// First pause after an answer that asks for one without saying how long.
+    pub pause_first: Duration,
+    /// The longest such pause.
+    pub pause_longest: Duration,
+    /// How long submits rest when the credits are gone, before one is tried again.
+    pub credits_probe: Duration,
+    /// First wait of one job before it is tried again.
+    pub retry_first: Duration,
+    /// How often the database is looked at when nothing says that it changed.
+    pub look_again: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            submit_timeout: Duration::from_secs(60),
+            read_timeout: Duration::from_secs(30),
+            missing_grace: Duration::from_secs(600),
+            pause_first: Duration::from_secs(2),
+            pause_longest: Duration::from_secs(3_600),
+            credits_probe: Duration::from_secs(300),
+            retry_first: Duration::from_secs(5),
+            look_again: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Timing {
+    /// The pause after `strikes` answers in a row that gave no time: doubling from the first.
+    #[must_use]
+    pub fn pause(&self, strikes: u32) -> Duration {
+        self.pause_first
+            .saturating_mul(1u32.checked_shl(strikes.min(30)).unwrap_or(u32::MAX))
+            .min(self.pause_longest)
+    }
+
+    /// How long one job waits after its `attempt`-th refusal: doubling from the first.
+    #[must_use]
+    pub fn retry(&self, attempt: u32) -> Duration {
+        self.retry_first
+            .saturating_mul(1u32.checked_shl(attempt.min(30)).unwrap_or(u32::MAX))
+            .min(self.pause_longest)
+    }
+}
+
+/// A credential at a provider, as the config names it.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// What job rows say in `account`.
+    pub name: String,
+    /// Which service.
+    pub provider: Provider,
+    /// Whose budget it uses: accounts with one key share a lane.
+    pub lane: LaneKey,
+    /// Encodes calls and reads answers.
+    pub client: Client,
+    /// What rows may leave out.
+    pub defaults: Defaults,
+    /// What operations cost.
+    pub prices: Prices,
+    /// How many requests.
+    pub limits: Limits,
+    /// How often a job may be read.
+    pub polling: Polling,
+    /// The rules.
+    pub policy: Policy,
+    /// Our own spans of time.
+    pub timing: Timing,
+}
+
+impl Account {
+    /// The group of endpoints whose budget a paid POST uses.
+    #[must_use]
+    pub fn submit_group(&self) -> &'static str {
+        match self.provider {
+            Provider::Jakov => "submit",
+            Provider::Productai | Provider::Jarai => "all",
+        }
+    }
+
+    /// The group of endpoints whose budget every other request uses.
+    #[must_use]
+    pub fn read_group(&self) -> &'static str {
+        match self.provider {
+            Provider::Jakov => "read",
+            Provider::Productai | Provider::Jarai => "all",
+        }
+    }
+
+    /// The least time after a read whose answer was not heard: the provider may have told a state in
+    /// which it asks for longer, and counts from there.
+    #[must_use]
+    pub fn unsure_interval(&self, phase: Phase) -> Duration {
+        let longer = match (self.provider, phase) {
+            (Provider::Jarai, Phase::Queued | Phase::Unrecognised) => self.polling.producing,
+            (Provider::Jakov | Provider::Productai | Provider::Jarai, _) => Duration::ZERO,
+        };
+        self.interval(phase).max(longer)
+    }
+
+    /// The least time between two reads of a job in this phase.
+    #[must_use]
+    pub fn interval(&self, phase: Phase) -> Duration {
+        match (self.provider, phase) {
+            (Provider::Jakov | Provider::Productai, _) => self.polling.min_interval,
+            (Provider::Jarai, Phase::AwaitingApproval) => self.polling.awaiting_approval,
+            (Provider::Jarai, Phase::Distributing) => self.polling.distributing,
+            (Provider::Jarai, Phase::Queued) => self.polling.queued,
+            (Provider::Jarai, _) => self.polling.producing,
+        }
+    }
+}

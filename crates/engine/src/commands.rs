@@ -1,0 +1,243 @@
+//! What people and programs want of a job: rows of `job_commands`, executed by the lane's owner
+//! through the one transition function. Every row gets an outcome, as a word or a sentence.
+
+use domain::{Cancel, Event, JobId, Resolution, Status, Timestamp};
+use store::{Command, CommandDone, LaneKey, Outcome as Fate, StoreError};
+
+use crate::draft::{Draft, Intent, change_of, moved};
+use crate::planner::{Engine, Wake};
+use crate::submit::untouched;
+
+/// Commands read in one step; the rest follows in the next.
+const AT_ONCE: u32 = 500;
+
+/// What a command asks for.
+fn event_of(command: &Command) -> Result<Event, String> {
+    let provider = command.job.kind.provider();
+    let value = command
+        .value
+        .as_deref()
+        .map(str::trim)
+        .filter(|value| !value.is_empty());
+    match (command.command.as_str(), value) {
+        ("cancel", None) => Ok(Event::CancelAsked {
+            how: Cancel::Asked,
+            provider,
+        }),
+        ("cancel", Some("abandon")) => Ok(Event::CancelAsked {
+            how: Cancel::Abandon,
+            provider,
+        }),
+        ("retry", None) => Ok(Event::RetryAsked),
+        ("resolve", Some("resubmit")) => Ok(Event::Resolved(Resolution::Resubmit)),
+        ("resolve", Some("give_up")) => Ok(Event::Resolved(Resolution::GiveUp)),
+        ("resolve", Some(value)) => match value.strip_prefix("adopt:") {
+            Some(remote_id) if !remote_id.trim().is_empty() => {
+                Ok(Event::Resolved(Resolution::Adopt {
+                    remote_id: remote_id.trim().to_owned(),
+                }))
+            }
+            _ => Err(format!(
+                "refused: resolve takes resubmit, give_up or adopt:REMOTE_ID, not {value:?}"
+            )),
+        },
+        (command, value) => Err(format!(
+            "refused: no command {command:?} with the value {value:?}; \
+             there are cancel, cancel with abandon, retry, and resolve"
+        )),
+    }
+}
+
+/// Why an event is refused, for the one who asked.
+fn refusal(event: &Event, status: Status) -> String {
+    match (event, status) {
+        (Event::CancelAsked { .. }, Status::Running | Status::Capturing) => {
+            "refused: this provider cannot cancel; give the value abandon to end the job here, \
+             which keeps its cost"
+                .to_owned()
+        }
+        _ => format!("refused: the job is {status}"),
+    }
+}
+
+impl Engine {
+    pub(crate) async fn read_commands(
+        &mut self,
+        now: Timestamp,
+        draft: &mut Draft,
+        wake: &mut Wake,
+    ) -> Result<(), StoreError> {
+        if now < self.commands_at {
+            wake.at(self.commands_at);
+            return Ok(());
+        }
+        let commands = self.store.open_commands(AT_ONCE).await?;
+        let full = commands.len() >= AT_ONCE as usize;
+        let look_again = self
+            .accounts
+            .values()
+            .map(|account| account.timing.look_again)
+            .min();
+        self.commands_at = if full {
+            now
+        } else {
+            now + look_again.unwrap_or_default()
+        };
+        wake.at(self.commands_at);
+        // Two commands on one job are two steps: the second rests on what the first left.
+        let mut seen = std::collections::BTreeSet::new();
+        for command in commands {
+            if seen.insert(command.job) {
+                self.obey(&command, now, draft).await?;
+            } else {
+                self.commands_at = now;
+                wake.at(now);
+            }
+        }
+        Ok(())
+    }
+
+    async fn obey(
+        &mut self,
+        command: &Command,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<(), StoreError> {
+        let event = match event_of(command) {
+            Ok(event) => event,
+            Err(why) => {
+                draft.batch.commands.push(done(command, &why, now));
+                return Ok(());
+            }
+        };
+        if self.open.contains_key(&command.job) {
+            self.obey_on_open(command, &event, now, draft);
+            return Ok(());
+        }
+        self.obey_on_row(command, &event, now, draft).await
+    }
+
+    fn obey_on_open(
+        &mut self,
+        command: &Command,
+        event: &Event,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let job = command.job;
+        let Some((key, account)) = self.open.get(&job).and_then(|open| {
+            let account = self.accounts.get(&open.account)?;
+            Some((account.lane.clone(), account.clone()))
+        }) else {
+            return;
+        };
+        let Some(open) = self.open.get_mut(&job) else {
+            return;
+        };
+        let status = open.job.work.status();
+        let outcome = if draft.apply(open, event, &key, now) {
+            if let Event::Resolved(Resolution::Adopt { remote_id }) = event {
+                let mut change = untouched(&open.submission, job, Fate::Accepted, now);
+                change.remote_id = Some(remote_id.clone());
+                change.credits = open.job.work.credits;
+                open.fate = Fate::Accepted;
+                open.next_read = now + account.interval(open.phase);
+                draft.outcome(change);
+            }
+            "done".to_owned()
+        } else {
+            refusal(event, status)
+        };
+        draft.batch.commands.push(done(command, &outcome, now));
+        self.close_if_over(&key, job, now, draft);
+    }
+
+    async fn obey_on_row(
+        &mut self,
+        command: &Command,
+        event: &Event,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<(), StoreError> {
+        let Some(mut job) = self.store.job(command.job).await? else {
+            let why = format!("refused: there is no {}", command.job);
+            draft.batch.commands.push(done(command, &why, now));
+            return Ok(());
+        };
+        let status = job.work.status();
+        let lane = match self.lane_of(&job) {
+            Some(lane) => Some(lane),
+            // Another process owns the lane: it will obey.
+            None if job.taken_by.is_some() && status != Status::Pending => return Ok(()),
+            None => None,
+        };
+        let mut change = change_of(&job, lane.as_ref(), now);
+        let Some(line) = moved(&mut job, event, lane.as_ref(), now) else {
+            let why = refusal(event, status);
+            draft.batch.commands.push(done(command, &why, now));
+            return Ok(());
+        };
+        change.work = job.work;
+        change.not_before = None;
+        let released = self.released(command.job, status, now).await?;
+        draft.intents.push(Intent::Change {
+            change: Box::new(change),
+            event: Some(line),
+            released,
+            command: Some(done(command, "done", now)),
+            opens: None,
+        });
+        self.notice_pending();
+        Ok(())
+    }
+
+    /// A retry of a paid job is a decision: its earlier submissions hold it back no longer.
+    async fn released(
+        &self,
+        job: JobId,
+        before: Status,
+        now: Timestamp,
+    ) -> Result<Vec<store::SubmissionJobChange>, StoreError> {
+        if !before.is_terminal() {
+            return Ok(Vec::new());
+        }
+        let rows = self.store.submissions(job).await?;
+        let held = rows.into_iter().filter(|row| row.outcome != Fate::Refused);
+        Ok(held
+            .map(|row| store::SubmissionJobChange {
+                ended: true,
+                released: true,
+                ..untouched(&row.id, job, row.outcome, now)
+            })
+            .collect())
+    }
+
+    fn lane_of(&self, job: &store::Job) -> Option<LaneKey> {
+        let provider = job.id.kind.provider();
+        let name = job.taken_by.as_ref().or(job.account.as_ref());
+        let account = match name {
+            Some(name) => self.accounts.get(name),
+            None => self
+                .accounts
+                .values()
+                .find(|account| account.provider == provider && account.policy.takes_unnamed),
+        };
+        account
+            .filter(|account| self.lanes.contains_key(&account.lane))
+            .map(|account| account.lane.clone())
+    }
+
+    fn notice_pending(&mut self) {
+        for lane in self.lanes.values_mut() {
+            lane.idle_until = None;
+        }
+    }
+}
+
+fn done(command: &Command, outcome: &str, at: Timestamp) -> CommandDone {
+    CommandDone {
+        id: command.id,
+        outcome: outcome.to_owned(),
+        at,
+    }
+}

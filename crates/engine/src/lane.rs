@@ -1,0 +1,314 @@
+//! A lane: the accounts that share one key, and how much of its budget is left.
+//!
+//! Two layers keep the limits. [`Budget`] is the guarantee: it is the sum of the durable ledger, and
+//! no request leaves without room in it. `governor` in front only smooths how fast requests leave
+//! within a window.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::fmt;
+use std::num::NonZeroU32;
+
+use domain::{Budget, JobId, Provider, Room, Shape, Slot, Timestamp, Window};
+use governor::clock::FakeRelativeClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use store::{Epoch, LaneKey, Pause};
+
+/// Of the slots that reads and submits compete for, so many percent are the submits': a backlog of
+/// polls must not starve them (RELIABILITY.md section 6).
+const SUBMIT_SHARE_PERCENT: u64 = 45;
+
+/// Spreads requests over a window. Its clock is a value that follows `now`.
+struct Smoother {
+    limiter: RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Nanos>>,
+    clock: FakeRelativeClock,
+    told: Timestamp,
+}
+
+impl Smoother {
+    /// Half of the shortest window may leave at once, the rest follows at the window's pace.
+    fn new(windows: &[Window], now: Timestamp) -> Option<Self> {
+        let window = windows
+            .iter()
+            .filter(|window| window.shape == Shape::Rolling)
+            .min_by_key(|window| window.length)?;
+        let burst = NonZeroU32::new((window.limit / 2).max(1))?;
+        let quota = Quota::with_period(window.length / window.limit.max(1))?.allow_burst(burst);
+        let clock = FakeRelativeClock::default();
+        let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
+        Some(Self {
+            limiter,
+            clock,
+            told: now,
+        })
+    }
+
+    /// Takes a place, or says when to ask again.
+    fn take(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        self.clock.advance(now.since(self.told));
+        self.told = self.told.max(now);
+        match self.limiter.check() {
+            Ok(()) => Ok(()),
+            Err(not_until) => {
+                use governor::clock::Clock as _;
+                let wait = not_until.wait_time_from(self.clock.now());
+                Err(now + wait.max(std::time::Duration::from_millis(1)))
+            }
+        }
+    }
+}
+
+/// The endpoints of a provider that share one budget.
+pub(crate) struct Group {
+    budget: Budget,
+    smoother: Option<Smoother>,
+    submits: u64,
+    reads: u64,
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("budget", &self.budget)
+            .field("submits", &self.submits)
+            .field("reads", &self.reads)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Group {
+    fn new(windows: &[Window], now: Timestamp) -> Self {
+        Self {
+            budget: Budget::new(windows),
+            smoother: Smoother::new(windows, now),
+            submits: 0,
+            reads: 0,
+        }
+    }
+
+    /// Whether the next slot is owed to a submit although a read is due as well.
+    pub(crate) fn owes_a_submit(&self) -> bool {
+        self.submits * 100 < SUBMIT_SHARE_PERCENT * (self.submits + self.reads + 1)
+    }
+
+    fn count(&mut self, is_submit: bool) {
+        if is_submit {
+            self.submits += 1;
+        } else {
+            self.reads += 1;
+        }
+        // Only the recent mix matters: half of the past is forgotten now and then.
+        if self.submits + self.reads > 200 {
+            self.submits /= 2;
+            self.reads /= 2;
+        }
+    }
+}
+
+/// Where a request on the wire holds its places.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    group: String,
+    slot: Slot,
+    quota: Option<(String, Slot)>,
+}
+
+/// The work of one key, owned by this process.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) key: LaneKey,
+    pub(crate) provider: Provider,
+    pub(crate) epoch: Epoch,
+    /// Names of the accounts, in the order of the config.
+    pub(crate) accounts: Vec<String>,
+    groups: BTreeMap<String, Group>,
+    quota_window: Option<Window>,
+    quotas: BTreeMap<String, Budget>,
+    pauses: BTreeMap<(String, String), Pause>,
+    /// Trust is earned: at the start, and after an unknown answer, one item goes at a time and waits
+    /// for its answer, until one succeeds (DESIGN.md, Never twice).
+    pub(crate) careful: bool,
+    /// An answer to a batch did not tell its items apart: batches of one from here on.
+    pub(crate) answers_are_ambiguous: bool,
+    /// Parts of batches that were refused as a whole, to be sent apart until the guilty one stands
+    /// alone.
+    pub(crate) parts: VecDeque<Vec<JobId>>,
+    /// Turns that each batch has had, for fairness between batches.
+    turns: HashMap<String, u64>,
+    /// Client references that the provider may still echo.
+    pub(crate) live_refs: BTreeSet<String>,
+    /// Nothing pending was found; look again at this moment or when the database changes.
+    pub(crate) idle_until: Option<Timestamp>,
+}
+
+impl Lane {
+    pub(crate) fn new(
+        key: LaneKey,
+        provider: Provider,
+        epoch: Epoch,
+        groups: &[(String, Vec<Window>)],
+        quota_window: Option<Window>,
+        now: Timestamp,
+    ) -> Self {
+        let groups = groups
+            .iter()
+            .map(|(name, windows)| (name.clone(), Group::new(windows, now)))
+            .collect();
+        Self {
+            key,
+            provider,
+            epoch,
+            accounts: Vec::new(),
+            groups,
+            quota_window,
+            quotas: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            careful: true,
+            answers_are_ambiguous: false,
+            parts: VecDeque::new(),
+            turns: HashMap::new(),
+            live_refs: BTreeSet::new(),
+            idle_until: None,
+        }
+    }
+
+    /// How far back the ledger must be read to count right.
+    pub(crate) fn memory(&self) -> std::time::Duration {
+        let groups = self.groups.values().map(|group| group.budget.memory());
+        let quota = self.quota_window.map(|window| window.length);
+        groups.chain(quota).max().unwrap_or_default()
+    }
+
+    pub(crate) fn group(&self, name: &str) -> Option<&Group> {
+        self.groups.get(name)
+    }
+
+    /// When a request of this group may leave, pauses and smoothing included. `Room::Now` takes the
+    /// smoother's place, so ask only for a request that is there.
+    pub(crate) fn room(&mut self, group: &str, is_submit: bool, now: Timestamp) -> Room {
+        match self.peek(group, is_submit, now) {
+            Room::Now => {
+                let smoother = self.groups.get_mut(group).and_then(|g| g.smoother.as_mut());
+                match smoother.map(|smoother| smoother.take(now)) {
+                    Some(Err(later)) => Room::At(later),
+                    Some(Ok(())) | None => Room::Now,
+                }
+            }
+            later => later,
+        }
+    }
+
+    /// As [`Lane::room`], but takes nothing.
+    pub(crate) fn peek(&mut self, group: &str, is_submit: bool, now: Timestamp) -> Room {
+        if let Some(until) = self.rests(group, is_submit, now) {
+            return until.map_or(Room::Never, Room::At);
+        }
+        match self.groups.get_mut(group) {
+            Some(group) => group.budget.room(now),
+            None => Room::Never,
+        }
+    }
+
+    /// Whether a pause holds this group back: until when, or until further notice.
+    fn rests(&self, group: &str, is_submit: bool, now: Timestamp) -> Option<Option<Timestamp>> {
+        self.pauses
+            .values()
+            .filter(|pause| pause.endpoints == group || (is_submit && pause.endpoints == "submits"))
+            .filter(|pause| pause.until.is_none_or(|until| until > now))
+            .map(|pause| pause.until)
+            .reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b)))
+    }
+
+    /// When this further counter has room.
+    pub(crate) fn quota_room(&mut self, quota: &str, now: Timestamp) -> Room {
+        let paused = self
+            .pauses
+            .values()
+            .find(|pause| pause.endpoints == quota && pause.until.is_none_or(|at| at > now));
+        if let Some(pause) = paused {
+            return pause.until.map_or(Room::Never, Room::At);
+        }
+        match self.quota_budget(quota) {
+            Some(budget) => budget.room(now),
+            None => Room::Now,
+        }
+    }
+
+    fn quota_budget(&mut self, quota: &str) -> Option<&mut Budget> {
+        let window = self.quota_window?;
+        let fresh = || Budget::new(&[window]);
+        Some(self.quotas.entry(quota.to_owned()).or_insert_with(fresh))
+    }
+
+    /// Takes the places of a request that leaves at `at`.
+    pub(crate) fn take(
+        &mut self,
+        group: &str,
+        quota: Option<&str>,
+        is_submit: bool,
+        at: Timestamp,
+    ) -> Option<Places> {
+        let quota = quota.and_then(|name| {
+            let slot = self.quota_budget(name)?.take(at);
+            Some((name.to_owned(), slot))
+        });
+        let budget = self.groups.get_mut(group)?;
+        budget.count(is_submit);
+        Some(Places {
+            group: group.to_owned(),
+            slot: budget.budget.take(at),
+            quota,
+        })
+    }
+
+    /// The request that holds these places was answered, or timed out.
+    pub(crate) fn settle(&mut self, places: &Places, at: Timestamp) {
+        if let Some(group) = self.groups.get_mut(&places.group) {
+            group.budget.settle(places.slot, at);
+        }
+        if let Some((name, slot)) = &places.quota
+            && let Some(budget) = self.quotas.get_mut(name)
+        {
+            budget.settle(*slot, at);
+        }
+    }
+
+    pub(crate) fn set_pause(&mut self, pause: Pause) {
+        let key = (pause.endpoints.clone(), pause.code.clone());
+        self.pauses.insert(key, pause);
+    }
+
+    pub(crate) fn lift_pause(&mut self, endpoints: &str, code: &str) -> Option<Pause> {
+        self.pauses.remove(&(endpoints.to_owned(), code.to_owned()))
+    }
+
+    pub(crate) fn pause(&self, endpoints: &str, code: &str) -> Option<&Pause> {
+        self.pauses.get(&(endpoints.to_owned(), code.to_owned()))
+    }
+
+    pub(crate) fn pauses(&self) -> impl Iterator<Item = &Pause> {
+        self.pauses.values()
+    }
+
+    /// How many turns this batch has had. A batch that is new starts with the least.
+    pub(crate) fn turns_of(&self, batch: Option<&str>) -> u64 {
+        let least = || self.turns.values().min().copied().unwrap_or(0);
+        self.turns
+            .get(batch.unwrap_or_default())
+            .copied()
+            .unwrap_or_else(least)
+    }
+
+    pub(crate) fn had_a_turn(&mut self, batch: Option<&str>) {
+        /// Batches come and go for months; those that nobody uses any more are forgotten.
+        const MOST_BATCHES: usize = 10_000;
+        let turns = self.turns_of(batch) + 1;
+        if self.turns.len() >= MOST_BATCHES {
+            self.turns.clear();
+        }
+        self.turns
+            .insert(batch.unwrap_or_default().to_owned(), turns);
+    }
+}

@@ -1,0 +1,396 @@
+//! Building the planner from the database: at the start, after a crash, and after trouble with the
+//! database. It is the same path. What was on the wire when the process died is settled here: a
+//! submission without an answer is in doubt, a running job is polled when its interval ends, a
+//! capture begins again with a fresh link.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use domain::{Event, Fault, JobId, Status, Timestamp};
+use providers::Phase;
+use store::{Epoch, LaneKey, Outcome as Fate, Request, Store, StoreError, SubmissionRow};
+
+use crate::account::Account;
+use crate::act::FlightId;
+use crate::draft::Draft;
+use crate::lane::{Lane, Places};
+use crate::open::{Capture, OpenJob};
+use crate::planner::{Engine, Flight, Ids, Purpose};
+use crate::submit::untouched;
+
+/// The planner cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The database.
+    #[error("the database could not be read")]
+    Store(#[from] StoreError),
+}
+
+/// A submission read from the ledger, with its jobs in the order of the body.
+type Ledger = BTreeMap<domain::SubmissionId, Vec<SubmissionRow>>;
+
+impl Engine {
+    /// Builds the planner for these lanes, and makes durable what the restart concludes. `in_air`
+    /// are flights that this very process still has on the wire, or has reports of.
+    ///
+    /// # Errors
+    /// If the database cannot be read or written.
+    pub async fn load(
+        store: Store,
+        accounts: Vec<Account>,
+        lanes: &[(LaneKey, Epoch)],
+        in_air: &BTreeSet<FlightId>,
+        seed: u64,
+        now: Timestamp,
+    ) -> Result<Self, LoadError> {
+        let accounts: BTreeMap<String, Arc<Account>> = accounts
+            .into_iter()
+            .map(|account| (account.name.clone(), Arc::new(account)))
+            .collect();
+        let mut engine = Self {
+            store,
+            accounts,
+            lanes: BTreeMap::new(),
+            open: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            sources: HashMap::new(),
+            ids: Ids::seeded(seed),
+            commands_at: Timestamp::default(),
+            strangers_at: Timestamp::default(),
+            draining: false,
+        };
+        let mut draft = Draft::default();
+        for (key, epoch) in lanes {
+            engine
+                .load_lane(key, *epoch, in_air, now, &mut draft)
+                .await?;
+        }
+        for (key, epoch) in lanes {
+            draft.fence(key, *epoch);
+        }
+        if !draft.is_empty() {
+            engine.store.commit(draft.to_batch()).await?;
+        }
+        Ok(engine)
+    }
+
+    async fn load_lane(
+        &mut self,
+        key: &LaneKey,
+        epoch: Epoch,
+        in_air: &BTreeSet<FlightId>,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<(), LoadError> {
+        let accounts: Vec<Arc<Account>> = self
+            .accounts
+            .values()
+            .filter(|account| account.lane == *key)
+            .cloned()
+            .collect();
+        let Some(first) = accounts.first() else {
+            return Ok(());
+        };
+        let limits = &first.limits;
+        let mut lane = Lane::new(
+            key.clone(),
+            first.provider,
+            epoch,
+            &limits.groups,
+            limits.productions,
+            now,
+        );
+        lane.accounts = accounts
+            .iter()
+            .map(|account| account.name.clone())
+            .collect();
+        for pause in self.store.pauses(std::slice::from_ref(key)).await? {
+            // A new start may have a new key: it is tried.
+            if pause.code == "key_refused" {
+                draft.lift(&pause);
+            } else {
+                lane.set_pause(pause);
+            }
+        }
+        let mut ledger = Ledger::new();
+        for row in self
+            .store
+            .open_submissions(std::slice::from_ref(key))
+            .await?
+        {
+            let answered = row.http_status.is_some_and(is_success);
+            lane.answers_are_ambiguous |= answered && row.outcome == Fate::Unknown;
+            lane.live_refs.extend(row.client_ref.clone());
+            ledger.entry(row.id.clone()).or_default().push(row);
+        }
+        let requests = self
+            .store
+            .requests_since(key, now.before(lane.memory()))
+            .await?;
+        let names = lane.accounts.clone();
+        self.lanes.insert(key.clone(), lane);
+        let jobs = self.store.open_jobs(&names).await?;
+        let mut reads: BTreeMap<JobId, LastRead> = self
+            .store
+            .last_reads(key)
+            .await?
+            .into_iter()
+            .map(|(job, at)| (job, LastRead { at, heard: true }))
+            .collect();
+        for request in &requests {
+            note_read(&mut reads, request, now);
+        }
+        self.load_jobs(jobs, &ledger, &reads, now).await?;
+        self.load_requests(key, requests, &ledger, in_air, first);
+        self.settle_interrupted(key, now, draft);
+        Ok(())
+    }
+
+    async fn load_jobs(
+        &mut self,
+        jobs: Vec<store::Job>,
+        ledger: &Ledger,
+        reads: &BTreeMap<JobId, LastRead>,
+        now: Timestamp,
+    ) -> Result<(), LoadError> {
+        let rows: HashMap<JobId, &SubmissionRow> = ledger
+            .values()
+            .flatten()
+            .map(|row| (row.job, row))
+            .collect();
+        for job in jobs {
+            let id = job.id;
+            let Some(account) = job
+                .taken_by
+                .as_ref()
+                .and_then(|name| self.accounts.get(name))
+                .cloned()
+            else {
+                continue;
+            };
+            let Some(submission) = job.work.state.submission().cloned() else {
+                continue;
+            };
+            let status = job.work.status();
+            let said = job
+                .work
+                .state
+                .remote()
+                .and_then(|remote| remote.status.clone());
+            let mut open = OpenJob::new(job, account.name.clone(), submission, now);
+            open.phase = said.as_deref().map_or(Phase::Queued, |said| {
+                providers::phase_of(account.provider, said)
+            });
+            if let Some(row) = rows.get(&id).filter(|row| row.id == open.submission) {
+                open.client_ref.clone_from(&row.client_ref);
+                open.location.clone_from(&row.location);
+                open.fate = row.outcome;
+            }
+            open.next_read = match reads.get(&id) {
+                Some(read) if read.heard => read.at + account.interval(open.phase),
+                Some(read) => read.at + account.unsure_interval(open.phase),
+                // Never read: the interval counts from the answer to the submit, which came by now.
+                None => now + account.interval(open.phase),
+            };
+            let has_files = matches!(open.phase, Phase::AwaitingApproval | Phase::Distributing);
+            if status == Status::Capturing || (status == Status::Running && has_files) {
+                open.capture = Some(Capture {
+                    needs_links: true,
+                    at_status: said.unwrap_or_default(),
+                    ..Capture::default()
+                });
+                for file in self.store.deliverables(id).await? {
+                    let ordinal = usize::try_from(file.ordinal).unwrap_or(usize::MAX);
+                    open.have.insert((file.r#type, ordinal, file.source_hash));
+                }
+            }
+            self.open.insert(id, open);
+        }
+        Ok(())
+    }
+
+    /// Fills the lane's budgets from the ledger. A request that nobody answered counts as answered
+    /// at the end of its time-out: until then the provider may have counted it.
+    fn load_requests(
+        &mut self,
+        key: &LaneKey,
+        requests: Vec<Request>,
+        ledger: &Ledger,
+        in_air: &BTreeSet<FlightId>,
+        account: &Account,
+    ) {
+        let mut settled: Vec<(Timestamp, Places)> = Vec::new();
+        for request in requests {
+            let is_submit = request.verb == "submit";
+            let Some(lane) = self.lanes.get_mut(key) else {
+                return;
+            };
+            let quota = request.quota.as_deref();
+            let Some(places) = lane.take(&request.endpoints, quota, is_submit, request.sent_at)
+            else {
+                continue;
+            };
+            let timeout = if is_submit {
+                account.timing.submit_timeout
+            } else {
+                account.timing.read_timeout
+            };
+            match request.answered_at {
+                Some(at) => settled.push((at, places)),
+                None if in_air.contains(&request.id) => {
+                    let name = account.name.clone();
+                    let flight = flight_of(&request, key, name, ledger, places);
+                    if let Some((id, flight)) = request_id(&request).zip(flight) {
+                        self.mark_asking(&flight);
+                        self.flights.insert(id, flight);
+                    }
+                }
+                None => settled.push((request.sent_at + timeout, places)),
+            }
+        }
+        settled.sort_by_key(|(at, _)| *at);
+        if let Some(lane) = self.lanes.get_mut(key) {
+            for (at, places) in settled {
+                lane.settle(&places, at);
+            }
+        }
+    }
+
+    fn mark_asking(&mut self, flight: &Flight) {
+        let (Flight::Status { job, .. }
+        | Flight::Deliverables { job, .. }
+        | Flight::Cancel { job, .. }) = flight
+        else {
+            return;
+        };
+        if let Some(open) = self.open.get_mut(job) {
+            open.asking = true;
+        }
+    }
+
+    /// Jobs that were submitting when the process died, and whose request is not in the air any
+    /// more, are in doubt: nobody knows whether the bytes arrived.
+    fn settle_interrupted(&mut self, key: &LaneKey, now: Timestamp, draft: &mut Draft) {
+        let in_flight: BTreeSet<JobId> = self
+            .flights
+            .values()
+            .filter_map(|flight| match flight {
+                Flight::Submit { jobs, .. } => Some(jobs.clone()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        for open in self.open.values_mut() {
+            let ours = self
+                .accounts
+                .get(&open.account)
+                .is_some_and(|a| a.lane == *key);
+            let interrupted = open.job.work.status() == Status::Submitting;
+            if !ours || !interrupted || in_flight.contains(&open.id()) {
+                continue;
+            }
+            let why = "the worker stopped after the request was made durable and before its answer \
+                       was; whether it was sent is unknown";
+            open.fate = Fate::Unknown;
+            let mut change = untouched(&open.submission, open.id(), Fate::Unknown, now);
+            change.reason = Some(why.to_owned());
+            let event = Event::OutcomeUnknown {
+                submission: open.submission.clone(),
+                why: Fault::new("interrupted", why),
+            };
+            if draft.apply(open, &event, key, now) {
+                draft.outcome(change);
+            }
+        }
+    }
+}
+
+/// When a job's state was last read, and whether the answer was heard.
+#[derive(Debug, Clone, Copy)]
+struct LastRead {
+    at: Timestamp,
+    heard: bool,
+}
+
+/// A read that nobody answered reached the provider by now at the latest, since its process is gone.
+fn note_read(reads: &mut BTreeMap<JobId, LastRead>, request: &Request, now: Timestamp) {
+    let Some(job) = request
+        .job
+        .filter(|_| matches!(request.verb.as_str(), "status" | "link"))
+    else {
+        return;
+    };
+    let read = match request.answered_at {
+        Some(at) => LastRead {
+            at,
+            heard: request.http_status.is_some_and(is_success),
+        },
+        None => LastRead {
+            at: now,
+            heard: false,
+        },
+    };
+    let known = reads.get(&job).copied();
+    if known.is_none_or(|known| known.at <= read.at) {
+        reads.insert(job, read);
+    }
+}
+
+fn is_success(code: u16) -> bool {
+    (200..300).contains(&code)
+}
+
+fn request_id(request: &Request) -> Option<FlightId> {
+    (!request.id.is_empty()).then(|| request.id.clone())
+}
+
+/// What a request that is still in the air is about.
+fn flight_of(
+    request: &Request,
+    key: &LaneKey,
+    account: String,
+    ledger: &Ledger,
+    places: Places,
+) -> Option<Flight> {
+    let lane = key.clone();
+    if request.verb == "submit" {
+        let submission = request.submission.clone()?;
+        let mut rows = ledger.get(&submission)?.clone();
+        rows.sort_by_key(|row| row.ordinal);
+        return Some(Flight::Submit {
+            lane,
+            account: rows.first().map_or(account, |row| row.account.clone()),
+            jobs: rows.iter().map(|row| row.job).collect(),
+            submission,
+            quota: request.quota.clone(),
+            places,
+        });
+    }
+    let job = request.job?;
+    match request.verb.as_str() {
+        "status" | "link" => Some(Flight::Status {
+            lane,
+            account,
+            job,
+            purpose: if request.verb == "link" {
+                Purpose::Link
+            } else {
+                Purpose::Poll
+            },
+            places,
+        }),
+        "deliverables" => Some(Flight::Deliverables {
+            lane,
+            account,
+            job,
+            places,
+        }),
+        "cancel" => Some(Flight::Cancel {
+            lane,
+            account,
+            job,
+            places,
+        }),
+        _ => None,
+    }
+}

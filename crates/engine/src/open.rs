@@ -1,0 +1,101 @@
+//! The open jobs of our lanes, in memory: what the database knows of them, plus when they are to be
+//! read next and which of their files are still out.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use domain::{JobId, SubmissionId, Timestamp};
+use providers::{MatchedBy, Phase};
+use store::{Job, Outcome};
+
+use crate::act::Wanted;
+
+/// Bringing the files of a job home.
+#[derive(Debug, Default)]
+pub(crate) struct Capture {
+    /// The provider's status at which the list was read.
+    pub(crate) at_status: String,
+    /// Files not yet here.
+    pub(crate) missing: VecDeque<Wanted>,
+    /// Downloads under way, by type and ordinal.
+    pub(crate) under_way: BTreeSet<(String, usize)>,
+    /// Whether the links must be read (again) before anything can be fetched.
+    pub(crate) needs_links: bool,
+    /// Not before this moment.
+    pub(crate) not_before: Option<Timestamp>,
+    /// Failures so far.
+    pub(crate) failures: u32,
+    /// When it began, for its deadline.
+    pub(crate) began: Timestamp,
+}
+
+/// A job that is submitting, in doubt, running or capturing.
+#[derive(Debug)]
+pub(crate) struct OpenJob {
+    pub(crate) job: Job,
+    /// The account that took it.
+    pub(crate) account: String,
+    /// The submission that it rests on, and what is known of it.
+    pub(crate) submission: SubmissionId,
+    pub(crate) fate: Outcome,
+    /// The id under which the provider may echo it.
+    pub(crate) client_ref: Option<String>,
+    /// Where the provider said that the status can be read.
+    pub(crate) location: Option<String>,
+    /// What tied the remote id to the job.
+    pub(crate) matched_by: Option<MatchedBy>,
+    /// What the provider's last word means.
+    pub(crate) phase: Phase,
+    /// The next read is due then.
+    pub(crate) next_read: Timestamp,
+    /// A request about this job is on the wire.
+    pub(crate) asking: bool,
+    /// The remote cancel was asked for.
+    pub(crate) cancel_sent: bool,
+    /// Its files, once there are any.
+    pub(crate) capture: Option<Capture>,
+    /// The status at which all files were last brought home.
+    pub(crate) captured_at: Option<String>,
+    /// Files that are here: type, ordinal and hash of the link without its query.
+    pub(crate) have: BTreeSet<(String, usize, String)>,
+}
+
+impl OpenJob {
+    pub(crate) fn new(job: Job, account: String, submission: SubmissionId, now: Timestamp) -> Self {
+        Self {
+            job,
+            account,
+            submission,
+            fate: Outcome::Open,
+            client_ref: None,
+            location: None,
+            matched_by: None,
+            phase: Phase::Queued,
+            next_read: now,
+            asking: false,
+            cancel_sent: false,
+            capture: None,
+            captured_at: None,
+            have: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> JobId {
+        self.job.id
+    }
+
+    /// The provider's id.
+    pub(crate) fn remote_id(&self) -> Option<&str> {
+        self.job
+            .work
+            .state
+            .remote()
+            .map(|remote| remote.id.as_str())
+    }
+
+    /// Nothing can be done about it here: its files are home, and a person at the provider decides.
+    pub(crate) fn rests_for_approval(&self) -> bool {
+        self.phase == Phase::AwaitingApproval
+            && self.capture.is_none()
+            && self.captured_at.is_some()
+    }
+}

@@ -1,0 +1,462 @@
+//! One step: hear what the hands did, read what people want, decide what to send, make it durable,
+//! hand it out. No sleep, no clock, no HTTP.
+//!
+//! ```text
+//!  reports ─┐
+//!  commands ┼─> conclusions ─┐
+//!  rows ────┴─> intents ─────┴─> one transaction ─> acts for the hands, and when to come back
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use domain::{JobId, Status, Timestamp};
+use providers::{Outcome, SignedUrl};
+use store::{Committed, LaneKey, RequestAnswered, Store, StoreError};
+
+use crate::account::Account;
+use crate::act::{Act, FlightId, Plan, Report, Said, Wanted};
+use crate::draft::{Draft, Intent};
+use crate::lane::{Lane, Places};
+use crate::open::OpenJob;
+
+/// How often one step tries to write around rows that other programs changed meanwhile.
+const STALE_TRIES: usize = 16;
+
+/// Why a remote job is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Is it done?
+    Poll,
+    /// A fresh link to its file.
+    Link,
+}
+
+/// Something on the wire, and what its answer is about.
+#[derive(Debug, Clone)]
+pub(crate) enum Flight {
+    /// A paid POST.
+    Submit {
+        lane: LaneKey,
+        account: String,
+        submission: domain::SubmissionId,
+        jobs: Vec<JobId>,
+        quota: Option<String>,
+        places: Places,
+    },
+    /// A read of a job's state.
+    Status {
+        lane: LaneKey,
+        account: String,
+        job: JobId,
+        purpose: Purpose,
+        places: Places,
+    },
+    /// A read of a production's files.
+    Deliverables {
+        lane: LaneKey,
+        account: String,
+        job: JobId,
+        places: Places,
+    },
+    /// A production's cancel.
+    Cancel {
+        lane: LaneKey,
+        account: String,
+        job: JobId,
+        places: Places,
+    },
+    /// A read of the link of another job's image, to be used as a source.
+    Source {
+        lane: LaneKey,
+        account: String,
+        job: JobId,
+        places: Places,
+    },
+    /// A download; costs no request at the provider.
+    Fetch { lane: LaneKey, wanted: Wanted },
+}
+
+impl Flight {
+    pub(crate) fn lane(&self) -> &LaneKey {
+        match self {
+            Self::Submit { lane, .. }
+            | Self::Status { lane, .. }
+            | Self::Deliverables { lane, .. }
+            | Self::Cancel { lane, .. }
+            | Self::Source { lane, .. }
+            | Self::Fetch { lane, .. } => lane,
+        }
+    }
+
+    pub(crate) fn places(&self) -> Option<&Places> {
+        match self {
+            Self::Submit { places, .. }
+            | Self::Status { places, .. }
+            | Self::Deliverables { places, .. }
+            | Self::Cancel { places, .. }
+            | Self::Source { places, .. } => Some(places),
+            Self::Fetch { .. } => None,
+        }
+    }
+}
+
+/// Makes ids that sort by time. Seeded, so that the same seed tells the same history.
+#[derive(Debug)]
+pub(crate) struct Ids(fastrand::Rng);
+
+impl Ids {
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
+    pub(crate) fn next(&mut self, now: Timestamp) -> String {
+        let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+        let random: [u8; 10] = std::array::from_fn(|_| self.0.u8(..));
+        uuid::Builder::from_unix_timestamp_millis(millis, &random)
+            .into_uuid()
+            .simple()
+            .to_string()
+    }
+}
+
+/// The link of a source image, read a moment ago.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// On the wire.
+    Asked,
+    /// Read.
+    Link(SignedUrl, Timestamp),
+    /// Not made yet; look again at this moment.
+    NotYet(Timestamp),
+    /// Not to be had, and why.
+    Gone(String),
+}
+
+/// The planner over its store. It owns the lanes that it was loaded with.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) store: Store,
+    pub(crate) accounts: BTreeMap<String, Arc<Account>>,
+    pub(crate) lanes: BTreeMap<LaneKey, Lane>,
+    pub(crate) open: BTreeMap<JobId, OpenJob>,
+    pub(crate) flights: BTreeMap<FlightId, Flight>,
+    pub(crate) sources: HashMap<JobId, Source>,
+    pub(crate) ids: Ids,
+    /// Commands are looked for at this moment, or when the database changes.
+    pub(crate) commands_at: Timestamp,
+    /// Rows of accounts that the config does not have are looked for at this moment.
+    pub(crate) strangers_at: Timestamp,
+    /// Nothing new is sent; answers are still heard.
+    pub(crate) draining: bool,
+}
+
+/// What is left to do, for `run --until-idle` and for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Requests and downloads under way.
+    pub on_the_wire: usize,
+    /// Jobs that go on by themselves.
+    pub working: usize,
+    /// Productions whose files are here and that wait for a person at the provider.
+    pub awaiting_approval: usize,
+    /// Jobs in doubt.
+    pub in_doubt: usize,
+    /// Submitting time of the youngest job in doubt.
+    pub youngest_doubt: Option<Timestamp>,
+    /// Accounts whose key was refused, with the provider's words.
+    pub key_refused: BTreeMap<String, String>,
+    /// Accounts that are out of credits, with the provider's words.
+    pub out_of_credits: BTreeMap<String, String>,
+}
+
+/// When to come back: the earliest of what was noted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wake(Option<Timestamp>);
+
+impl Wake {
+    pub(crate) fn at(&mut self, moment: Timestamp) {
+        self.0 = Some(self.0.map_or(moment, |known| known.min(moment)));
+    }
+}
+
+impl Engine {
+    /// Another program, or a person, wrote to the database: look again.
+    pub fn notice_writes(&mut self) {
+        for lane in self.lanes.values_mut() {
+            lane.idle_until = None;
+        }
+        self.commands_at = Timestamp::default();
+        self.strangers_at = Timestamp::default();
+    }
+
+    /// While draining nothing new is sent; what is on the wire is still heard and written down.
+    pub fn set_draining(&mut self, draining: bool) {
+        self.draining = draining;
+    }
+
+    /// Hears `reports`, decides, and makes durable what it decided.
+    ///
+    /// # Errors
+    /// If the database cannot be read or written. Then nothing of this step counts: load the engine
+    /// anew and bring the same reports again.
+    pub async fn step(&mut self, now: Timestamp, reports: &[Report]) -> Result<Plan, StoreError> {
+        let mut draft = Draft::default();
+        let mut wake = Wake::default();
+        for lane in self.lanes.values() {
+            draft.fence(&lane.key, lane.epoch);
+        }
+        for report in reports {
+            self.hear(report, &mut draft);
+        }
+        if self.draining {
+            return self.write(draft, wake).await;
+        }
+        self.read_commands(now, &mut draft, &mut wake).await?;
+        self.mark_strangers(now, &mut draft, &mut wake).await?;
+        let keys: Vec<LaneKey> = self.lanes.keys().cloned().collect();
+        for key in &keys {
+            self.give_up_overdue(key, now, &mut draft);
+            self.plan_fetches(key, now, &mut draft, &mut wake);
+            self.plan_requests(key, now, &mut draft, &mut wake).await?;
+        }
+        self.write(draft, wake).await
+    }
+
+    fn hear(&mut self, report: &Report, draft: &mut Draft) {
+        // A report about a flight that is not known was heard before (its transaction was
+        // committed, and the answer to the commit was lost).
+        let Some(flight) = self.flights.remove(&report.flight) else {
+            return;
+        };
+        let at = report.at;
+        if let Some(places) = flight.places() {
+            if let Some(lane) = self.lanes.get_mut(flight.lane()) {
+                lane.settle(places, at);
+            }
+            draft.batch.answered.push(answered_of(report));
+        }
+        match (flight, &report.said) {
+            (flight @ Flight::Submit { .. }, Said::Reply(reply)) => {
+                self.hear_submit(flight, reply, at, draft);
+            }
+            (Flight::Fetch { lane, wanted }, Said::Fetched(result)) => {
+                self.hear_fetch(&lane, wanted, result, at, draft);
+            }
+            (flight, Said::Reply(reply)) => self.hear_read(&flight, reply, at, draft),
+            (_, Said::Fetched(_)) => {}
+        }
+    }
+
+    async fn write(&mut self, mut draft: Draft, mut wake: Wake) -> Result<Plan, StoreError> {
+        if draft.is_empty() {
+            return Ok(self.handed_out(draft, wake));
+        }
+        for _ in 0..STALE_TRIES {
+            match self.store.commit(draft.to_batch()).await? {
+                Committed::Durable { lost } => {
+                    for lane in lost {
+                        self.lose(&lane);
+                    }
+                    return Ok(self.handed_out(draft, wake));
+                }
+                Committed::Stale(jobs) => {
+                    self.step_around(&jobs, &mut draft).await?;
+                    wake.at(Timestamp::default());
+                }
+            }
+        }
+        Err(StoreError::Unavailable {
+            why: format!("rows changed under {STALE_TRIES} tries to write them"),
+        })
+    }
+
+    /// Other programs changed these rows since they were read: what rests on them is planned again
+    /// in the next step, the rest goes on.
+    async fn step_around(&mut self, stale: &[JobId], draft: &mut Draft) -> Result<(), StoreError> {
+        let (dropped, kept): (Vec<Intent>, Vec<Intent>) = std::mem::take(&mut draft.intents)
+            .into_iter()
+            .partition(|intent| intent.concerns(stale));
+        draft.intents = kept;
+        for intent in dropped {
+            if let Intent::Submit {
+                lane,
+                places,
+                request,
+                ..
+            } = intent
+                && let Some(lane) = self.lanes.get_mut(&lane)
+            {
+                // The place stays taken for a window, as if it had been used: simple, and never wrong.
+                lane.settle(&places, request.sent_at);
+                lane.idle_until = None;
+            }
+        }
+        for job in self.store.jobs(stale).await? {
+            if draft.has_conclusion_on(job.id) {
+                draft.correct_version(job.id, job.version);
+                if let Some(open) = self.open.get_mut(&job.id) {
+                    open.job.version = job.version + 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All is durable: memory follows, and the acts go out.
+    fn handed_out(&mut self, draft: Draft, wake: Wake) -> Plan {
+        let mut plan = Plan {
+            acts: draft.acts,
+            wake_at: wake.0,
+            moved: draft.moved,
+        };
+        for intent in draft.intents {
+            match intent {
+                Intent::Submit {
+                    lane,
+                    submission,
+                    request,
+                    jobs,
+                    act,
+                    places,
+                    ..
+                } => {
+                    if !self.lanes.contains_key(&lane) {
+                        continue;
+                    }
+                    let flight = Flight::Submit {
+                        lane,
+                        account: submission.account.clone(),
+                        submission: submission.id.clone(),
+                        jobs: jobs.iter().map(OpenJob::id).collect(),
+                        quota: request.quota.clone(),
+                        places,
+                    };
+                    self.flights.insert(request.id.clone(), flight);
+                    *plan.moved.entry(Status::Submitting.as_str()).or_default() +=
+                        jobs.len() as u64;
+                    for open in jobs {
+                        self.open.insert(open.id(), open);
+                    }
+                    plan.acts.push(act);
+                }
+                Intent::Read { lane, act, .. } => {
+                    if self.lanes.contains_key(&lane) {
+                        plan.acts.push(act);
+                    }
+                }
+                Intent::Change { change, opens, .. } => {
+                    *plan.moved.entry(change.work.status().as_str()).or_default() += 1;
+                    if let Some(open) = opens {
+                        self.open.insert(open.id(), *open);
+                    }
+                }
+            }
+        }
+        plan
+    }
+
+    /// The lane is another process's now: nothing more is sent for it. What is on the wire is still
+    /// read by the hands, and its facts are kept.
+    fn lose(&mut self, lane: &LaneKey) {
+        tracing::warn!(lane = %lane.0, "this lane belongs to another process now");
+        self.lanes.remove(lane);
+        self.flights.retain(|_, flight| flight.lane() != lane);
+        let accounts = &self.accounts;
+        self.open
+            .retain(|_, open| accounts.get(&open.account).is_some_and(|a| a.lane != *lane));
+    }
+
+    /// Accounts of a lane, resolved.
+    pub(crate) fn accounts_of(&self, key: &LaneKey) -> Vec<Arc<Account>> {
+        self.lanes.get(key).map_or_else(Vec::new, |lane| {
+            lane.accounts
+                .iter()
+                .filter_map(|name| self.accounts.get(name).cloned())
+                .collect()
+        })
+    }
+
+    /// Whether the lanes are all still ours.
+    #[must_use]
+    pub fn owns_all(&self, lanes: &BTreeSet<LaneKey>) -> bool {
+        lanes.iter().all(|key| self.lanes.contains_key(key))
+    }
+
+    /// Whether this account's requests rest until a person gives it another key.
+    fn key_is_refused(&self, account: &str) -> bool {
+        let lane = self
+            .accounts
+            .get(account)
+            .and_then(|account| self.lanes.get(&account.lane));
+        lane.is_some_and(|lane| lane.pauses().any(|pause| pause.code == "key_refused"))
+    }
+
+    /// What is under way and what waits.
+    #[must_use]
+    pub fn outlook(&self) -> Outlook {
+        let mut outlook = Outlook {
+            on_the_wire: self.flights.len(),
+            ..Outlook::default()
+        };
+        for open in self.open.values() {
+            match open.job.work.status() {
+                Status::InDoubt => {
+                    outlook.in_doubt += 1;
+                    outlook.youngest_doubt = outlook.youngest_doubt.max(open.job.work.submitted_at);
+                }
+                Status::Running if open.rests_for_approval() => outlook.awaiting_approval += 1,
+                Status::Submitting | Status::Running | Status::Capturing
+                    if !self.key_is_refused(&open.account) =>
+                {
+                    outlook.working += 1;
+                }
+                Status::Submitting | Status::Running | Status::Capturing => {}
+                Status::Pending | Status::Completed | Status::Failed | Status::Cancelled => {}
+            }
+        }
+        for lane in self.lanes.values() {
+            for pause in lane.pauses() {
+                let which = match pause.code.as_str() {
+                    "key_refused" => &mut outlook.key_refused,
+                    "out_of_credits" => &mut outlook.out_of_credits,
+                    _ => continue,
+                };
+                for account in &lane.accounts {
+                    which.insert(account.clone(), pause.message.clone());
+                }
+            }
+        }
+        outlook
+    }
+}
+
+fn answered_of(report: &Report) -> RequestAnswered {
+    let (http_status, problem) = match &report.said {
+        Said::Reply(reply) => (
+            reply.http_status,
+            match &reply.outcome {
+                Outcome::Refused(refusal) => Some(crate::submit::fault_of(refusal).code),
+                Outcome::Unknown { .. } => Some("outcome_unknown".to_owned()),
+                Outcome::Missing => Some("missing".to_owned()),
+                _ => None,
+            },
+        ),
+        Said::Fetched(_) => (None, None),
+    };
+    RequestAnswered {
+        id: report.flight.clone(),
+        at: report.at,
+        http_status,
+        problem,
+    }
+}
+
+/// A send whose slot is durable.
+pub(crate) fn send(flight: &FlightId, account: &Account, call: providers::Call) -> Act {
+    Act::Send {
+        flight: flight.clone(),
+        account: account.name.clone(),
+        call,
+    }
+}

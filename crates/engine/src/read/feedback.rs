@@ -1,0 +1,236 @@
+//! What an answer says about the lane: rest, until when, or go on. A pause belongs to the group of
+//! endpoints, not to the job; it is stored, and looked at in every step.
+
+use std::time::Duration;
+
+use domain::{Provider, Timestamp};
+use providers::{Outcome, Refusal, Reply};
+use store::{LaneKey, Pause};
+
+use crate::account::Account;
+use crate::draft::Draft;
+use crate::planner::Engine;
+use crate::submit::fault_of;
+
+/// The paid POSTs of a lane, apart from its reads.
+const SUBMITS: &str = "submits";
+
+/// A 429 on a submit that asks for more than a minute and a half speaks of a day or a quota, not of
+/// the minute's window: polls may still work (apis.md trap 28).
+const LONGER_THAN_A_WINDOW: Duration = Duration::from_secs(90);
+
+/// A rest that an answer asks for.
+struct Rest {
+    endpoints: String,
+    code: &'static str,
+    /// `None`: as long as the strikes say. `Some(None)`: until further notice.
+    until: Option<Option<Timestamp>>,
+}
+
+fn rest(endpoints: &str, code: &'static str, until: Option<Option<Timestamp>>) -> Rest {
+    Rest {
+        endpoints: endpoints.to_owned(),
+        code,
+        until,
+    }
+}
+
+fn rests(
+    refusal: &Refusal,
+    account: &Account,
+    quota: Option<&str>,
+    is_submit: bool,
+    at: Timestamp,
+) -> Vec<Rest> {
+    let group = if is_submit {
+        account.submit_group()
+    } else {
+        account.read_group()
+    };
+    match refusal {
+        Refusal::RateLimited {
+            pause,
+            production_quota,
+        } => {
+            let until = pause.map(|pause| Some(pause.ends(at)));
+            let long = until
+                .flatten()
+                .is_some_and(|until| until.since(at) > LONGER_THAN_A_WINDOW);
+            let endpoints = match quota {
+                Some(quota) if is_submit && *production_quota => quota,
+                _ if is_submit && long && account.provider == Provider::Jarai => SUBMITS,
+                _ => group,
+            };
+            vec![rest(endpoints, "rate_limited", until)]
+        }
+        Refusal::Unauthorized { .. } => refused_key(account),
+        Refusal::Forbidden { code, .. }
+            if is_submit && (code == "INSUFFICIENT_SCOPE" || code == "ACCOUNT_NOT_ACTIVE") =>
+        {
+            Vec::new()
+        }
+        Refusal::Forbidden { .. } => refused_key(account),
+        Refusal::OutOfCredits { .. } if is_submit => {
+            let probe = at + account.timing.credits_probe;
+            vec![rest(SUBMITS, "out_of_credits", Some(Some(probe)))]
+        }
+        Refusal::Unavailable { pause, .. } => {
+            let until = pause.map(|pause| Some(pause.ends(at)));
+            vec![rest(
+                if is_submit { SUBMITS } else { group },
+                "unavailable",
+                until,
+            )]
+        }
+        Refusal::NotSent { .. } => vec![rest(group, "unavailable", None)],
+        Refusal::OutOfCredits { .. } | Refusal::Invalid { .. } | Refusal::Rejected { .. } => {
+            Vec::new()
+        }
+    }
+}
+
+fn refused_key(account: &Account) -> Vec<Rest> {
+    let mut groups = vec![account.submit_group(), account.read_group()];
+    groups.dedup();
+    groups
+        .into_iter()
+        .map(|group| rest(group, "key_refused", Some(None)))
+        .collect()
+}
+
+impl Engine {
+    /// Sets and lifts the lane's pauses by what came back.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an answer with all that it is about"
+    )]
+    pub(crate) fn hear_feedback(
+        &mut self,
+        key: &LaneKey,
+        account: &Account,
+        reply: &Reply,
+        quota: Option<&str>,
+        is_submit: bool,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        match &reply.outcome {
+            Outcome::Refused(refusal) => {
+                for rest in rests(refusal, account, quota, is_submit, at) {
+                    self.set_pause(key, account, rest, &fault_of(refusal).message, at, draft);
+                }
+            }
+            // The provider may have accepted, or not: each further try could be one more job in doubt.
+            Outcome::Unknown { reason } if is_submit => {
+                let rest = rest(SUBMITS, "outcome_unknown", None);
+                self.set_pause(key, account, rest, reason, at, draft);
+            }
+            Outcome::Unknown { .. } => {}
+            _ => self.lift_pauses(key, account, quota, is_submit, at, draft),
+        }
+        self.hear_hint(key, account, reply, is_submit, at, draft);
+    }
+
+    fn set_pause(
+        &mut self,
+        key: &LaneKey,
+        account: &Account,
+        rest: Rest,
+        message: &str,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return;
+        };
+        let known = lane.pause(&rest.endpoints, rest.code);
+        // Answers that were on the wire together are one strike.
+        let strikes = match known {
+            Some(known) if known.until.is_some_and(|until| until > at) => known.strikes,
+            Some(known) => known.strikes + 1,
+            None => 0,
+        };
+        let until = rest
+            .until
+            .unwrap_or_else(|| Some(at + account.timing.pause(strikes)));
+        let until = match known.and_then(|known| known.until) {
+            Some(before) => until.map(|until| until.max(before)),
+            None => until,
+        };
+        let pause = Pause {
+            lane: key.clone(),
+            endpoints: rest.endpoints,
+            code: rest.code.to_owned(),
+            message: message.to_owned(),
+            until,
+            strikes,
+        };
+        tracing::warn!(
+            account = account.name,
+            endpoints = pause.endpoints,
+            code = pause.code,
+            until = pause.until.map(|until| until.to_string()),
+            "requests rest: {message}"
+        );
+        lane.set_pause(pause.clone());
+        draft.pause(pause);
+    }
+
+    /// Something went well: what held this group back is over, if its time has passed.
+    fn lift_pauses(
+        &mut self,
+        key: &LaneKey,
+        account: &Account,
+        quota: Option<&str>,
+        is_submit: bool,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return;
+        };
+        let over: Vec<Pause> = lane
+            .pauses()
+            .filter(|pause| pause.until.is_some_and(|until| until <= at))
+            .filter(|pause| {
+                let endpoints = pause.endpoints.as_str();
+                if is_submit {
+                    endpoints == SUBMITS
+                        || endpoints == account.submit_group()
+                        || Some(endpoints) == quota
+                } else {
+                    endpoints == account.read_group()
+                }
+            })
+            .cloned()
+            .collect();
+        for pause in over {
+            lane.lift_pause(&pause.endpoints, &pause.code);
+            draft.lift(&pause);
+        }
+    }
+
+    /// JARAI tells how much of its window is left: with nothing left, its end is waited for.
+    fn hear_hint(
+        &mut self,
+        key: &LaneKey,
+        account: &Account,
+        reply: &Reply,
+        is_submit: bool,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        if let (Some(0), Some(reset)) = (reply.hint.remaining, reply.hint.reset_at)
+            && reset > at
+        {
+            let group = if is_submit {
+                account.submit_group()
+            } else {
+                account.read_group()
+            };
+            let rest = rest(group, "window_used_up", Some(Some(reset)));
+            let message = "the provider says that its window is used up";
+            self.set_pause(key, account, rest, message, at, draft);
+        }
+    }
+}

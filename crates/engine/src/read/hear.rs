@@ -1,0 +1,300 @@
+//! What a read says about a job. A poll, a link, an export or a webhook: what the provider says ends
+//! in [`Engine::see_remote`], and from there in the one transition function.
+
+use domain::{Event, Fault, Input, JobId, Provider, Status, Timestamp};
+use providers::{Outcome, Phase, RemoteJob, Reply};
+use store::LaneKey;
+
+use crate::account::{Account, CompleteAt};
+use crate::draft::Draft;
+use crate::open::OpenJob;
+use crate::planner::{Engine, Flight, Purpose, Source};
+
+impl Engine {
+    pub(crate) fn hear_read(
+        &mut self,
+        flight: &Flight,
+        reply: &Reply,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let (lane, name, job) = match flight {
+            Flight::Status {
+                lane, account, job, ..
+            }
+            | Flight::Deliverables {
+                lane, account, job, ..
+            }
+            | Flight::Cancel {
+                lane, account, job, ..
+            }
+            | Flight::Source {
+                lane, account, job, ..
+            } => (lane, account, *job),
+            Flight::Submit { .. } | Flight::Fetch { .. } => return,
+        };
+        let Some(account) = self.accounts.get(name).cloned() else {
+            return;
+        };
+        self.hear_feedback(lane, &account, reply, None, false, at, draft);
+        if let Some(open) = self.open.get_mut(&job) {
+            open.asking = false;
+        }
+        match (flight, &reply.outcome) {
+            (Flight::Source { .. }, outcome) => self.hear_source(lane, job, outcome, at),
+            (Flight::Status { purpose, .. }, Outcome::Status(remote)) => {
+                if *purpose == Purpose::Link {
+                    self.see_link(lane, &account, job, remote, at, draft);
+                } else {
+                    self.see_remote(lane, &account, job, remote, at, draft);
+                }
+            }
+            (Flight::Deliverables { .. }, Outcome::Deliverables(list)) => {
+                self.see_deliverables(lane, &account, job, list, at, draft);
+            }
+            (Flight::Status { .. } | Flight::Deliverables { .. }, Outcome::Missing) => {
+                self.see_nothing(lane, &account, job, at, draft);
+            }
+            // Asked; whether it took effect is read from the status.
+            (Flight::Cancel { .. }, _) => self.ask_again(&account, job, at),
+            (Flight::Deliverables { .. }, _) => self.links_failed(&account, job, at),
+            (Flight::Status { purpose, .. }, _) if *purpose == Purpose::Link => {
+                self.links_failed(&account, job, at);
+            }
+            _ => self.ask_again(&account, job, at),
+        }
+        self.close_if_over(lane, job, at, draft);
+    }
+
+    fn ask_again(&mut self, account: &Account, job: JobId, at: Timestamp) {
+        if let Some(open) = self.open.get_mut(&job) {
+            open.next_read = at + account.unsure_interval(open.phase);
+        }
+    }
+
+    fn hear_source(&mut self, key: &LaneKey, job: JobId, outcome: &Outcome, at: Timestamp) {
+        let source = match outcome {
+            Outcome::Status(remote) => match &remote.result_url {
+                Some(url) => Some(Source::Link(url.clone(), at)),
+                None => Some(Source::Gone("the provider shows no link to it".to_owned())),
+            },
+            Outcome::Missing => Some(Source::Gone("the provider has forgotten it".to_owned())),
+            // Not told: it is asked again when its job is looked at again.
+            _ => None,
+        };
+        match source {
+            Some(source) => self.sources.insert(job, source),
+            None => self.sources.remove(&job),
+        };
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.idle_until = None;
+        }
+    }
+
+    /// 404: a job that was just submitted may not be readable yet (DESIGN.md 3.2).
+    fn see_nothing(
+        &mut self,
+        key: &LaneKey,
+        account: &Account,
+        job: JobId,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let Some(open) = self.open.get_mut(&job) else {
+            return;
+        };
+        let since = open.job.work.submitted_at.unwrap_or(at);
+        if at.since(since) < account.timing.missing_grace {
+            open.next_read = at + account.interval(open.phase);
+            if open.capture.is_some() {
+                self.links_failed(account, job, at);
+            }
+            return;
+        }
+        let event = Event::RemoteFailed {
+            fault: Fault::new(
+                "remote_missing",
+                format!("{} no longer knows this job (404)", account.provider),
+            ),
+            status: None,
+            resubmit: false,
+        };
+        draft.apply(open, &event, key, at);
+    }
+
+    /// What the provider says about a job that we follow.
+    pub(crate) fn see_remote(
+        &mut self,
+        key: &LaneKey,
+        account: &Account,
+        job: JobId,
+        remote: &RemoteJob,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let Some(open) = self.open.get_mut(&job) else {
+            return;
+        };
+        open.next_read = at + account.interval(remote.phase);
+        if let Some(why) = anothers(open, remote) {
+            draft.apply(open, &Event::RemoteIsAnothers { why }, key, at);
+            return;
+        }
+        open.phase = remote.phase;
+        let status = remote.status.clone();
+        match remote.phase {
+            Phase::Queued | Phase::Working | Phase::Unrecognised => {
+                note_status(open, status, key, at, draft);
+            }
+            Phase::AwaitingApproval | Phase::Distributing => {
+                let done = account.policy.complete_at == CompleteAt::AwaitingApproval;
+                if done {
+                    draft.apply(
+                        open,
+                        &Event::Ended {
+                            status: status.clone(),
+                        },
+                        key,
+                        at,
+                    );
+                } else {
+                    note_status(open, status.clone(), key, at, draft);
+                }
+                let nothing_yet = open.captured_at.is_none() && open.capture.is_none();
+                if nothing_yet || done {
+                    self.begin_capture(account, job, remote, at);
+                }
+            }
+            Phase::Done => self.see_done(key, account, job, remote, at, draft),
+            Phase::Failed { safe_to_resubmit } => {
+                let paid_again = open.job.work.attempt <= account.policy.retry_failed;
+                let event = Event::RemoteFailed {
+                    fault: failure_of(account.provider, remote),
+                    status: Some(status),
+                    resubmit: safe_to_resubmit || paid_again,
+                };
+                open.job.not_before = Some(at + account.timing.retry(open.job.work.attempt));
+                draft.apply(open, &event, key, at);
+            }
+            Phase::Cancelled => {
+                draft.apply(open, &Event::RemoteCancelled { status }, key, at);
+            }
+        }
+    }
+
+    fn see_done(
+        &mut self,
+        key: &LaneKey,
+        account: &Account,
+        job: JobId,
+        remote: &RemoteJob,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let Some(open) = self.open.get_mut(&job) else {
+            return;
+        };
+        let status = remote.status.clone();
+        match account.provider {
+            Provider::Jakov => match remote.text.as_ref().filter(|text| !text.trim().is_empty()) {
+                Some(text) => {
+                    let event = Event::ResultStored {
+                        status: Some(status),
+                    };
+                    if draft.apply(open, &event, key, at) {
+                        draft.touch(open, key, at).description = Some(text.clone());
+                    }
+                }
+                // Said to be done and without a text: not believed; the deadline decides.
+                None => note_status(open, status, key, at, draft),
+            },
+            Provider::Productai => {
+                draft.apply(open, &Event::Ended { status }, key, at);
+                if let Some(url) = remote
+                    .result_url
+                    .as_ref()
+                    .filter(|url| !url.carries_signature())
+                {
+                    let change = draft.touch(open, key, at);
+                    change.result_url = Some(url.expose().to_owned());
+                }
+                self.begin_capture(account, job, remote, at);
+            }
+            Provider::Jarai => {
+                draft.apply(open, &Event::Ended { status }, key, at);
+                self.begin_capture(account, job, remote, at);
+            }
+        }
+    }
+}
+
+/// The provider's word is written down where it is news; a poll without news writes nothing.
+fn note_status(
+    open: &mut OpenJob,
+    status: String,
+    key: &LaneKey,
+    at: Timestamp,
+    draft: &mut Draft,
+) {
+    let known = open
+        .job
+        .work
+        .state
+        .remote()
+        .and_then(|remote| remote.status.as_ref());
+    if open.job.work.status() == Status::Running && known != Some(&status) && !status.is_empty() {
+        draft.apply(open, &Event::Seen { status }, key, at);
+    }
+}
+
+fn failure_of(provider: Provider, remote: &RemoteJob) -> Fault {
+    let code = remote
+        .error_code
+        .clone()
+        .unwrap_or_else(|| match remote.status.as_str() {
+            "not_found" => "not_found".to_owned(),
+            _ => "provider_failed".to_owned(),
+        });
+    let message = remote
+        .error_message
+        .clone()
+        .unwrap_or_else(|| match code.as_str() {
+            "not_found" => format!("{provider} found no product for this barcode or name"),
+            _ => format!(
+                "{provider} ended the job as {:?} and gave no reason",
+                remote.status
+            ),
+        });
+    Fault::new(code, message)
+}
+
+/// Whether the remote job is another product's: then the tie between the two was wrong (an answer in
+/// another order), and a person, or better evidence, must decide.
+fn anothers(open: &OpenJob, remote: &RemoteJob) -> Option<Fault> {
+    let Input::Description(input) = &open.job.input else {
+        return None;
+    };
+    let other = |what: &str, ours: &str, theirs: &str| {
+        let message = format!(
+            "the provider's job {} carries the {what} {theirs:?}, ours is {ours:?}",
+            remote.remote_id
+        );
+        Some(Fault::new("remote_is_anothers", message))
+    };
+    if let (Some(ours), Some(theirs)) = (&open.client_ref, &remote.client_product_id)
+        && !theirs.is_empty()
+    {
+        return if ours == theirs {
+            None
+        } else {
+            other("clientProductId", ours, theirs)
+        };
+    }
+    let digits = |ean: &str| ean.trim().trim_start_matches('0').to_owned();
+    match (&input.ean, &remote.ean) {
+        (Some(ours), Some(theirs)) if digits(ours) != digits(theirs) && !theirs.is_empty() => {
+            other("EAN", ours, theirs)
+        }
+        _ => None,
+    }
+}

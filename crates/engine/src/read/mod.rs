@@ -1,0 +1,6 @@
+//! Requests that cost nothing but their place in the budget: polls, links, lists of files, cancels
+//! ([`plan`]), what their answers say about jobs ([`hear`]) and about the lane ([`feedback`]).
+
+mod feedback;
+mod hear;
+mod plan;

@@ -1,0 +1,385 @@
+//! Which request leaves next. Reads and submits compete for the slots of their group: neither
+//! starves, and a slot that one does not need is the other's.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use domain::{Cancel, Event, Fault, JobId, Provider, Room, Status, Timestamp};
+use providers::{Call, Phase};
+use store::{LaneKey, NewRequest, StoreError};
+
+use crate::account::Account;
+use crate::draft::{Draft, Intent};
+use crate::lane::Places;
+use crate::open::OpenJob;
+use crate::planner::{Engine, Flight, Purpose, Source, Wake, send};
+use crate::submit::can_cancel;
+
+/// A read that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    /// A production is to be cancelled: the sooner, the less is made.
+    Cancel,
+    /// A finished job's link dies with time.
+    Links,
+    /// A pending job waits for the link of its source.
+    Source,
+    /// Is it done?
+    Poll,
+}
+
+impl Engine {
+    pub(crate) async fn plan_requests(
+        &mut self,
+        key: &LaneKey,
+        now: Timestamp,
+        draft: &mut Draft,
+        wake: &mut Wake,
+    ) -> Result<(), StoreError> {
+        let Some((read_group, submit_group)) = self.groups(key) else {
+            return Ok(());
+        };
+        let shared = read_group == submit_group;
+        let mut ready = self.ready(key, submit_group, now, draft, wake).await?;
+        let mut reads = self.due(key, now, draft, wake);
+        while !reads.is_empty() || !ready.is_empty() {
+            let owes = shared && self.group_owes_a_submit(key, read_group);
+            let submit_first = reads.is_empty() || (!ready.is_empty() && (!shared || owes));
+            if submit_first {
+                if !self.submit_has_room(key, submit_group, &mut ready, now, wake) {
+                    ready.clear();
+                    continue;
+                }
+                self.plan_submit(key, &mut ready, now, draft);
+                if self.lanes.get(key).is_some_and(|lane| lane.careful) {
+                    ready.clear();
+                }
+            } else {
+                if !self.has_room(key, read_group, false, now, wake) {
+                    reads.clear();
+                    continue;
+                }
+                if let Some((due, _, job)) = reads.pop_front() {
+                    self.plan_read(key, read_group, due, job, now, draft);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn groups(&self, key: &LaneKey) -> Option<(&'static str, &'static str)> {
+        let account = self
+            .accounts
+            .values()
+            .find(|account| account.lane == *key)?;
+        Some((account.read_group(), account.submit_group()))
+    }
+
+    fn group_owes_a_submit(&self, key: &LaneKey, group: &str) -> bool {
+        self.lanes
+            .get(key)
+            .and_then(|lane| lane.group(group))
+            .is_some_and(crate::lane::Group::owes_a_submit)
+    }
+
+    fn has_room(
+        &mut self,
+        key: &LaneKey,
+        group: &str,
+        is_submit: bool,
+        now: Timestamp,
+        wake: &mut Wake,
+    ) -> bool {
+        let room = self
+            .lanes
+            .get_mut(key)
+            .map(|lane| lane.room(group, is_submit, now));
+        match room {
+            Some(Room::Now) => true,
+            Some(Room::At(later)) => {
+                wake.at(later);
+                false
+            }
+            // An answer on the wire, or a person, makes room; both wake the engine.
+            Some(Room::AfterAnAnswer | Room::Never) | None => false,
+        }
+    }
+
+    /// Room for the first ready job; jobs whose own quota is used up are set aside.
+    fn submit_has_room(
+        &mut self,
+        key: &LaneKey,
+        group: &str,
+        ready: &mut Vec<crate::submit::Ready>,
+        now: Timestamp,
+        wake: &mut Wake,
+    ) -> bool {
+        if let Some(lane) = self.lanes.get_mut(key) {
+            ready.retain(
+                |one| match one.quota().map(|quota| lane.quota_room(&quota, now)) {
+                    None | Some(Room::Now) => true,
+                    Some(Room::At(later)) => {
+                        wake.at(later);
+                        false
+                    }
+                    Some(Room::AfterAnAnswer | Room::Never) => false,
+                },
+            );
+        }
+        !ready.is_empty() && self.has_room(key, group, true, now, wake)
+    }
+
+    /// A careful lane has one submit on the wire, and waits for its answer.
+    fn waits_for_its_one_submit(&self, key: &LaneKey) -> bool {
+        let submits =
+            |flight: &Flight| matches!(flight, Flight::Submit { lane, .. } if lane == key);
+        self.lanes.get(key).is_some_and(|lane| lane.careful) && self.flights.values().any(submits)
+    }
+
+    /// Pending jobs, if a submit could leave at all and something may be pending.
+    async fn ready(
+        &mut self,
+        key: &LaneKey,
+        group: &str,
+        now: Timestamp,
+        draft: &mut Draft,
+        wake: &mut Wake,
+    ) -> Result<Vec<crate::submit::Ready>, StoreError> {
+        if self.waits_for_its_one_submit(key) {
+            return Ok(Vec::new());
+        }
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return Ok(Vec::new());
+        };
+        if let Some(until) = lane.idle_until.filter(|until| *until > now) {
+            wake.at(until);
+            return Ok(Vec::new());
+        }
+        match lane.peek(group, true, now) {
+            Room::Now => self.candidates(key, now, draft, wake).await,
+            Room::At(later) => {
+                wake.at(later);
+                Ok(Vec::new())
+            }
+            Room::AfterAnAnswer | Room::Never => Ok(Vec::new()),
+        }
+    }
+
+    /// Reads that are due, the most urgent first. Notes when the next will be.
+    fn due(
+        &self,
+        key: &LaneKey,
+        now: Timestamp,
+        draft: &Draft,
+        wake: &mut Wake,
+    ) -> VecDeque<(Due, Timestamp, JobId)> {
+        let mut due = Vec::new();
+        for (id, account) in &draft.sources_wanted {
+            if self
+                .accounts
+                .get(account)
+                .is_some_and(|account| account.lane == *key)
+            {
+                due.push((Due::Source, now, *id));
+            }
+        }
+        for open in self.open.values() {
+            if open.asking
+                || self
+                    .accounts
+                    .get(&open.account)
+                    .is_none_or(|a| a.lane != *key)
+            {
+                continue;
+            }
+            let Some((what, at)) = next_read(open) else {
+                continue;
+            };
+            if at <= now {
+                due.push((what, at, open.id()));
+            } else {
+                wake.at(at);
+            }
+        }
+        due.sort_unstable();
+        due.into()
+    }
+
+    fn plan_read(
+        &mut self,
+        key: &LaneKey,
+        group: &str,
+        due: Due,
+        job: JobId,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let Some((account, call)) = self.read_call(due, job, draft) else {
+            return;
+        };
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return;
+        };
+        let Some(places) = lane.take(group, None, false, now) else {
+            return;
+        };
+        let flight = self.ids.next(now);
+        let verb = match due {
+            Due::Links | Due::Source if account.provider != Provider::Jarai => "link",
+            Due::Cancel | Due::Links | Due::Source | Due::Poll => call.verb(),
+        };
+        let request = NewRequest {
+            id: flight.clone(),
+            lane: key.clone(),
+            account: account.name.clone(),
+            endpoints: group.to_owned(),
+            verb: verb.to_owned(),
+            job: Some(job),
+            submission: None,
+            quota: None,
+            sent_at: now,
+        };
+        let meaning = meaning(due, key, &account, job, places.clone());
+        self.flights.insert(flight.clone(), meaning);
+        draft.intents.push(Intent::Read {
+            lane: key.clone(),
+            request,
+            act: send(&flight, &account, call),
+            places,
+        });
+    }
+
+    /// The call of a read, with the job marked as asked about.
+    fn read_call(
+        &mut self,
+        due: Due,
+        job: JobId,
+        draft: &mut Draft,
+    ) -> Option<(Arc<Account>, Call)> {
+        if due == Due::Source {
+            let name = draft.sources_wanted.remove(&job)?;
+            let remote_id = draft.source_ids.remove(&job)?;
+            self.sources.insert(job, Source::Asked);
+            let location = None;
+            let account = self.accounts.get(&name).cloned()?;
+            return Some((
+                account,
+                Call::Status {
+                    remote_id,
+                    location,
+                },
+            ));
+        }
+        let open = self.open.get_mut(&job)?;
+        let account = self.accounts.get(&open.account).cloned()?;
+        let remote_id = open.remote_id()?.to_owned();
+        open.asking = true;
+        let call = match due {
+            Due::Cancel => {
+                open.cancel_sent = true;
+                Call::Cancel { remote_id }
+            }
+            Due::Links if account.provider == Provider::Jarai => Call::Deliverables { remote_id },
+            Due::Links | Due::Source | Due::Poll => Call::Status {
+                remote_id,
+                location: open.location.clone(),
+            },
+        };
+        Some((account, call))
+    }
+
+    /// Jobs that run beyond their deadline are given up, with a clear state. Waiting for a person's
+    /// approval has none (DESIGN.md 3.2).
+    pub(crate) fn give_up_overdue(&mut self, key: &LaneKey, now: Timestamp, draft: &mut Draft) {
+        let overdue: Vec<JobId> = self
+            .open
+            .values()
+            .filter(|open| open.job.work.status() == Status::Running && !open.asking)
+            .filter(|open| !matches!(open.phase, Phase::AwaitingApproval | Phase::Distributing))
+            .filter(|open| {
+                let account = self.accounts.get(&open.account);
+                account.is_some_and(|account| {
+                    let since = open.job.work.submitted_at.unwrap_or(now);
+                    account.lane == *key && since + account.policy.deadline <= now
+                })
+            })
+            .map(OpenJob::id)
+            .collect();
+        for job in overdue {
+            if let Some(open) = self.open.get_mut(&job) {
+                let said = open.job.work.state.remote().and_then(|r| r.status.clone());
+                let message = format!(
+                    "the provider has not finished within the account's deadline; its last word was {:?}",
+                    said.as_deref().unwrap_or("none")
+                );
+                let event = Event::RemoteFailed {
+                    fault: Fault::new("deadline_passed", message),
+                    status: None,
+                    resubmit: false,
+                };
+                draft.apply(open, &event, key, now);
+            }
+            self.close_if_over(key, job, now, draft);
+        }
+    }
+}
+
+fn meaning(due: Due, key: &LaneKey, account: &Account, job: JobId, places: Places) -> Flight {
+    let lane = key.clone();
+    let name = account.name.clone();
+    match due {
+        Due::Cancel => Flight::Cancel {
+            lane,
+            account: name,
+            job,
+            places,
+        },
+        Due::Source => Flight::Source {
+            lane,
+            account: name,
+            job,
+            places,
+        },
+        Due::Links if account.provider == Provider::Jarai => Flight::Deliverables {
+            lane,
+            account: name,
+            job,
+            places,
+        },
+        Due::Links | Due::Poll => Flight::Status {
+            lane,
+            account: name,
+            job,
+            purpose: if due == Due::Poll {
+                Purpose::Poll
+            } else {
+                Purpose::Link
+            },
+            places,
+        },
+    }
+}
+
+/// What is to be asked about this job next, and when.
+fn next_read(open: &OpenJob) -> Option<(Due, Timestamp)> {
+    let status = open.job.work.status();
+    if let Some(capture) = &open.capture {
+        if capture.needs_links {
+            return Some((Due::Links, capture.not_before.unwrap_or_default()));
+        }
+        // A production that waits for its release is still watched.
+        if status == Status::Capturing {
+            return None;
+        }
+    }
+    if status != Status::Running {
+        return None;
+    }
+    let cancels = open.job.work.cancel == Some(Cancel::Asked)
+        && can_cancel(open.job.id.kind.provider())
+        && !open.cancel_sent;
+    if cancels {
+        return Some((Due::Cancel, Timestamp::default()));
+    }
+    Some((Due::Poll, open.next_read))
+}

@@ -1,0 +1,297 @@
+//! The outer loop, the only part that sleeps: it steps the planner, starts what it decided, and waits
+//! for a report, a write by somebody else, the moment that the planner named, or the end.
+//!
+//! When the database fails, the planner is thrown away and built anew from it (`load`), once it
+//! answers again; what the hands brought meanwhile is told to the new one. Nothing is sent in between.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backoff::backoff::Backoff;
+use domain::{JobKind, Status, Timestamp};
+use store::{LaneHold, LaneKey, Store, StoreError};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::account::Account;
+use crate::act::{FlightId, Plan, Report};
+use crate::clock::Clock;
+use crate::hands::Hands;
+use crate::load::LoadError;
+use crate::planner::{Engine, Outlook};
+
+/// How often the lanes' ownership is looked at.
+const CHECK_LANES: Duration = Duration::from_secs(2);
+
+/// How to run.
+#[derive(Debug)]
+pub struct RunOptions {
+    /// End when nothing is left that can go on by itself.
+    pub until_idle: bool,
+    /// How long the end waits for evidence about jobs in doubt.
+    pub in_doubt_wait: Duration,
+    /// How long a drain waits for answers on the wire.
+    pub drain_limit: Duration,
+    /// Names this process in the lanes.
+    pub owner: String,
+    /// For ids.
+    pub seed: u64,
+    /// Cancelled once: finish what is on the wire and end.
+    pub drain: CancellationToken,
+    /// Cancelled: end at once.
+    pub stop: CancellationToken,
+}
+
+/// Why it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// Nothing is left that can go on by itself.
+    Idle(Outlook),
+    /// It was asked to; everything on the wire was answered.
+    Drained,
+    /// It was asked to, and did not wait for all answers.
+    Stopped,
+}
+
+/// It cannot run on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The database refuses in a way that waiting does not mend.
+    #[error("the database failed")]
+    Store(#[source] StoreError),
+    /// Another process works on this database.
+    #[error("{0}")]
+    Held(StoreError),
+}
+
+/// What the loop holds.
+struct Runner<'a> {
+    store: Store,
+    accounts: Vec<Account>,
+    hands: Hands,
+    reports: mpsc::UnboundedReceiver<Report>,
+    clock: Arc<dyn Clock>,
+    options: RunOptions,
+    watch: &'a mut (dyn FnMut(&Plan, &Outlook) + Send),
+    /// Brought by the hands and not yet durable.
+    unheard: Vec<Report>,
+    /// Started and not yet reported.
+    in_air: BTreeSet<FlightId>,
+}
+
+/// Runs the worker until it ends.
+///
+/// # Errors
+/// If another process holds the work, or the database refuses for good.
+pub async fn run(
+    store: Store,
+    accounts: Vec<Account>,
+    hands: Hands,
+    reports: mpsc::UnboundedReceiver<Report>,
+    clock: Arc<dyn Clock>,
+    options: RunOptions,
+    watch: &mut (dyn FnMut(&Plan, &Outlook) + Send),
+) -> Result<Ended, RunError> {
+    let mut runner = Runner {
+        store,
+        accounts,
+        hands,
+        reports,
+        clock,
+        options,
+        watch,
+        unheard: Vec::new(),
+        in_air: BTreeSet::new(),
+    };
+    let mut pauses = backoff::ExponentialBackoff {
+        initial_interval: Duration::from_millis(100),
+        max_interval: Duration::from_secs(5),
+        max_elapsed_time: None,
+        ..backoff::ExponentialBackoff::default()
+    };
+    loop {
+        match runner.session(&mut pauses).await {
+            Ok(ended) => return Ok(ended),
+            Err(error @ StoreError::Held { .. }) => return Err(RunError::Held(error)),
+            Err(error) if error.is_transient() => {
+                let wait = pauses.next_backoff().unwrap_or(Duration::from_secs(5));
+                tracing::warn!(%error, wait_ms = wait.as_millis(), "the database does not answer; waiting");
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = runner.options.stop.cancelled() => return Ok(Ended::Stopped),
+                    () = runner.options.drain.cancelled(), if runner.in_air.is_empty() => {
+                        return Ok(Ended::Stopped);
+                    }
+                }
+            }
+            Err(error) => return Err(RunError::Store(error)),
+        }
+    }
+}
+
+impl Runner<'_> {
+    fn lanes(&self) -> Vec<(LaneKey, domain::Provider)> {
+        let mut lanes: Vec<_> = self
+            .accounts
+            .iter()
+            .map(|account| (account.lane.clone(), account.provider))
+            .collect();
+        lanes.sort();
+        lanes.dedup();
+        lanes
+    }
+
+    /// From taking the lanes to the end, or to the next trouble with the database.
+    async fn session(
+        &mut self,
+        pauses: &mut backoff::ExponentialBackoff,
+    ) -> Result<Ended, StoreError> {
+        let now = self.clock.now();
+        let lanes = self.lanes();
+        let mut hold = self
+            .store
+            .take_lanes(&lanes, &self.options.owner, now)
+            .await?;
+        let known: BTreeSet<FlightId> = self
+            .in_air
+            .iter()
+            .cloned()
+            .chain(self.unheard.iter().map(|report| report.flight.clone()))
+            .collect();
+        let seed = self.options.seed ^ now.as_millis().unsigned_abs();
+        let engine = Engine::load(
+            self.store.clone(),
+            self.accounts.clone(),
+            &hold.epochs,
+            &known,
+            seed,
+            now,
+        )
+        .await;
+        let mut engine = match engine {
+            Ok(engine) => engine,
+            Err(LoadError::Store(error)) => return Err(error),
+        };
+        pauses.reset();
+        self.steps(&mut engine, &mut hold).await
+    }
+
+    async fn steps(
+        &mut self,
+        engine: &mut Engine,
+        hold: &mut LaneHold,
+    ) -> Result<Ended, StoreError> {
+        let mut writes = self.store.watch();
+        let mut check_at = self.clock.now() + CHECK_LANES;
+        let mut drain_until = None;
+        loop {
+            while let Ok(report) = self.reports.try_recv() {
+                self.in_air.remove(&report.flight);
+                self.unheard.push(report);
+            }
+            let draining = self.options.drain.is_cancelled();
+            engine.set_draining(draining);
+            let now = self.clock.now();
+            if now >= check_at {
+                check_at = now + CHECK_LANES;
+                if !hold.check().await {
+                    tracing::warn!("the hold on the lanes is lost; starting over");
+                    return Err(StoreError::Unavailable {
+                        why: "the hold on the lanes is lost".to_owned(),
+                    });
+                }
+            }
+            let plan = engine.step(now, &self.unheard).await?;
+            self.unheard.clear();
+            for act in &plan.acts {
+                self.in_air.insert(act.flight().clone());
+                self.hands.start(act.clone());
+            }
+            let outlook = engine.outlook();
+            (self.watch)(&plan, &outlook);
+            if draining {
+                let until = *drain_until.get_or_insert(now + self.options.drain_limit);
+                if self.in_air.is_empty() && self.reports.is_empty() {
+                    return Ok(Ended::Drained);
+                }
+                if now >= until {
+                    return Ok(Ended::Stopped);
+                }
+            } else if self.options.until_idle && self.in_air.is_empty() && self.reports.is_empty() {
+                match self.idle(&outlook, now).await? {
+                    Idle::Yes => return Ok(Ended::Idle(outlook)),
+                    Idle::No => {}
+                }
+            }
+            let wake_at = [plan.wake_at, drain_until, Some(check_at)]
+                .into_iter()
+                .flatten()
+                .min();
+            tokio::select! {
+                biased;
+                () = self.options.stop.cancelled() => return Ok(Ended::Stopped),
+                report = self.reports.recv() => {
+                    if let Some(report) = report {
+                        self.in_air.remove(&report.flight);
+                        self.unheard.push(report);
+                    }
+                }
+                () = writes.changed() => engine.notice_writes(),
+                () = self.options.drain.cancelled(), if !draining => {}
+                () = sleep_until(wake_at, self.clock.as_ref()) => {}
+            }
+        }
+    }
+
+    /// Whether anything can go on by itself.
+    async fn idle(&self, outlook: &Outlook, now: Timestamp) -> Result<Idle, StoreError> {
+        if outlook.working > 0 {
+            return Ok(Idle::No);
+        }
+        let young = outlook
+            .youngest_doubt
+            .is_some_and(|since| since + self.options.in_doubt_wait > now);
+        if young {
+            return Ok(Idle::No);
+        }
+        for count in self.store.counts(None).await? {
+            if count.status != Status::Pending || count.jobs == 0 {
+                continue;
+            }
+            let stuck = count.error_code.as_deref() == Some("unknown_account")
+                || self.is_blocked(count.kind, count.account.as_deref(), outlook);
+            if !stuck {
+                return Ok(Idle::No);
+            }
+        }
+        Ok(Idle::Yes)
+    }
+
+    /// Whether the account of these rows waits for a person: for a key, or for credits.
+    fn is_blocked(&self, kind: JobKind, account: Option<&str>, outlook: &Outlook) -> bool {
+        let name = account.or_else(|| {
+            let provider = kind.provider();
+            let default = self
+                .accounts
+                .iter()
+                .find(|account| account.provider == provider && account.policy.takes_unnamed);
+            default.map(|account| account.name.as_str())
+        });
+        name.is_none_or(|name| {
+            outlook.key_refused.contains_key(name) || outlook.out_of_credits.contains_key(name)
+        })
+    }
+}
+
+enum Idle {
+    Yes,
+    No,
+}
+
+async fn sleep_until(wake_at: Option<Timestamp>, clock: &dyn Clock) {
+    match wake_at {
+        Some(at) => tokio::time::sleep(at.since(clock.now())).await,
+        None => std::future::pending().await,
+    }
+}

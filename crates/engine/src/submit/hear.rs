@@ -1,0 +1,319 @@
+//! What a submit's answer means: accepted, surely refused or unknown, item by item.
+
+use domain::{Event, Fault, JobId, Provider, Resolution, Status, SubmissionId, Timestamp, Verdict};
+use providers::{ItemOutcome, MatchedBy, Outcome, Refusal, RemoteJob, Reply};
+use store::{LaneKey, Outcome as Fate, SubmissionAnswer, SubmissionJobChange};
+
+use crate::account::Account;
+use crate::draft::Draft;
+use crate::planner::{Engine, Flight};
+
+/// JARAI's words for a submit that is wrong in its row, not in its key (error-handling page).
+const ROW_IS_FORBIDDEN: [&str; 2] = ["INSUFFICIENT_SCOPE", "ACCOUNT_NOT_ACTIVE"];
+
+/// What one job of a submission learns.
+enum Verdicts {
+    Accepted {
+        remote_id: String,
+        matched_by: MatchedBy,
+        job: Option<Box<RemoteJob>>,
+        location: Option<String>,
+    },
+    Refused(Verdict, Fault),
+    Unknown(Fault),
+}
+
+/// The code and sentence of a refusal.
+pub(crate) fn fault_of(refusal: &Refusal) -> Fault {
+    match refusal {
+        Refusal::NotSent { reason } => Fault::new(
+            "unreachable",
+            format!("the provider could not be reached: {reason}"),
+        ),
+        Refusal::RateLimited { .. } => Fault::new(
+            "rate_limited",
+            "the provider asked for a pause (429); the job waits",
+        ),
+        Refusal::Unauthorized { code, message } => Fault::new(
+            "key_refused",
+            format!("the provider refused the key ({code}: {message}); check api_key_env"),
+        ),
+        Refusal::Forbidden { code, message }
+        | Refusal::Invalid { code, message }
+        | Refusal::Rejected { code, message } => Fault::new(code.clone(), message.clone()),
+        Refusal::OutOfCredits { code, message } => Fault::new(
+            "out_of_credits",
+            format!("the account has no credits left ({code}: {message})"),
+        ),
+        Refusal::Unavailable { message, .. } => Fault::new("unavailable", message.clone()),
+    }
+}
+
+fn verdict_of(refusal: &Refusal) -> Verdict {
+    match refusal {
+        Refusal::Invalid { .. } => Verdict::Never,
+        Refusal::Forbidden { code, .. } if ROW_IS_FORBIDDEN.contains(&code.as_str()) => {
+            Verdict::Never
+        }
+        Refusal::Rejected { .. } => Verdict::TryAgain,
+        Refusal::NotSent { .. }
+        | Refusal::RateLimited { .. }
+        | Refusal::Unauthorized { .. }
+        | Refusal::Forbidden { .. }
+        | Refusal::OutOfCredits { .. }
+        | Refusal::Unavailable { .. } => Verdict::Wait,
+    }
+}
+
+fn verdicts(reply: &Reply, jobs: &[JobId]) -> Vec<Verdicts> {
+    let unknown = |reason: &str| Verdicts::Unknown(Fault::new("outcome_unknown", reason));
+    match &reply.outcome {
+        Outcome::Submitted(items) if items.len() == jobs.len() => {
+            items.iter().map(item_verdict).collect()
+        }
+        Outcome::Refused(refusal) => {
+            // In a batch one bad item spoils all: they are sent apart, and nobody loses an attempt.
+            let verdict = match verdict_of(refusal) {
+                Verdict::Never if jobs.len() > 1 => Verdict::Wait,
+                verdict => verdict,
+            };
+            let fault = fault_of(refusal);
+            jobs.iter()
+                .map(|_| Verdicts::Refused(verdict, fault.clone()))
+                .collect()
+        }
+        Outcome::Unknown { reason } => jobs.iter().map(|_| unknown(reason)).collect(),
+        _ => jobs
+            .iter()
+            .map(|_| unknown("the answer does not fit what was sent"))
+            .collect(),
+    }
+}
+
+fn item_verdict(item: &ItemOutcome) -> Verdicts {
+    match item {
+        ItemOutcome::Accepted {
+            remote_id,
+            matched_by,
+            job,
+            location,
+        } => Verdicts::Accepted {
+            remote_id: remote_id.clone(),
+            matched_by: *matched_by,
+            job: job.clone().map(Box::new),
+            location: location.clone(),
+        },
+        ItemOutcome::Refused { code, message } => {
+            Verdicts::Refused(Verdict::Never, Fault::new(code.clone(), message.clone()))
+        }
+        ItemOutcome::Unknown { reason } => {
+            Verdicts::Unknown(Fault::new("outcome_unknown", reason.clone()))
+        }
+    }
+}
+
+impl Engine {
+    pub(crate) fn hear_submit(
+        &mut self,
+        flight: Flight,
+        reply: &Reply,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let Flight::Submit {
+            lane,
+            account,
+            submission,
+            jobs,
+            quota,
+            ..
+        } = flight
+        else {
+            return;
+        };
+        draft.batch.answers.push(SubmissionAnswer {
+            submission: submission.clone(),
+            at,
+            http_status: reply.http_status,
+            answer: kept(reply),
+            correlation_id: reply.correlation_id.clone(),
+        });
+        let Some(account) = self.accounts.get(&account).cloned() else {
+            return;
+        };
+        self.hear_feedback(&lane, &account, reply, quota.as_deref(), true, at, draft);
+        let verdicts = verdicts(reply, &jobs);
+        self.note_trust(&lane, &verdicts, &jobs, reply);
+        for (job, verdict) in jobs.iter().zip(verdicts) {
+            self.settle_item(&lane, &account, &submission, *job, verdict, at, draft);
+        }
+    }
+
+    /// One unknown answer makes the lane careful; one acceptance ends that. A batch that was refused
+    /// as a whole is halved.
+    fn note_trust(&mut self, key: &LaneKey, verdicts: &[Verdicts], jobs: &[JobId], reply: &Reply) {
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return;
+        };
+        if verdicts.iter().any(|v| matches!(v, Verdicts::Unknown(_))) {
+            lane.careful = true;
+            lane.answers_are_ambiguous |= matches!(reply.outcome, Outcome::Submitted(_));
+        } else if verdicts
+            .iter()
+            .any(|v| matches!(v, Verdicts::Accepted { .. }))
+        {
+            lane.careful = false;
+        }
+        let spoiled = matches!(&reply.outcome, Outcome::Refused(refusal)
+            if verdict_of(refusal) == Verdict::Never);
+        if spoiled && jobs.len() > 1 {
+            let (left, right) = jobs.split_at(jobs.len() / 2);
+            lane.parts.push_back(left.to_vec());
+            lane.parts.push_back(right.to_vec());
+        }
+        lane.idle_until = None;
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one item of an answer with all that it is about"
+    )]
+    fn settle_item(
+        &mut self,
+        key: &LaneKey,
+        account: &Account,
+        submission: &SubmissionId,
+        job: JobId,
+        verdict: Verdicts,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let Some(open) = self.open.get_mut(&job) else {
+            return;
+        };
+        let mut change = untouched(submission, job, Fate::Open, at);
+        let mut seen = None;
+        let event = match verdict {
+            Verdicts::Accepted {
+                remote_id,
+                matched_by,
+                job,
+                location,
+            } => {
+                change.outcome = Fate::Accepted;
+                change.remote_id = Some(remote_id.clone());
+                change.location.clone_from(&location);
+                change.credits = open.job.work.credits;
+                open.location = location;
+                open.matched_by = Some(matched_by);
+                open.next_read = at + account.interval(open.phase);
+                let status = job.as_ref().map(|job| job.status.clone());
+                seen = job;
+                Event::Accepted {
+                    submission: submission.clone(),
+                    remote_id,
+                    status: status.filter(|status| !status.is_empty()),
+                }
+            }
+            Verdicts::Refused(verdict, fault) => {
+                change.outcome = Fate::Refused;
+                change.reason = Some(fault.message.clone());
+                change.ended = true;
+                if verdict == Verdict::TryAgain {
+                    let wait = account.timing.retry(open.job.work.attempt);
+                    open.job.not_before = Some(at + wait);
+                }
+                Event::Refused {
+                    submission: submission.clone(),
+                    verdict,
+                    fault,
+                }
+            }
+            Verdicts::Unknown(why) => {
+                change.outcome = Fate::Unknown;
+                change.reason = Some(why.message.clone());
+                Event::OutcomeUnknown {
+                    submission: submission.clone(),
+                    why,
+                }
+            }
+        };
+        open.fate = change.outcome;
+        if draft.apply(open, &event, key, at) {
+            draft.outcome(change);
+        }
+        if open.job.work.status() == Status::InDoubt && account.policy.resubmit_in_doubt {
+            let knowingly = Event::Resolved(Resolution::Resubmit);
+            draft.apply(open, &knowingly, key, at);
+        }
+        if let Some(remote) = seen {
+            self.see_remote(key, account, job, &remote, at, draft);
+        }
+        self.close_if_over(key, job, at, draft);
+    }
+
+    /// A job that left the open states leaves memory, and its submission stops holding its client
+    /// reference. A job that is pending again after it was accepted may be submitted again.
+    pub(crate) fn close_if_over(
+        &mut self,
+        key: &LaneKey,
+        job: JobId,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let Some(open) = self.open.get(&job) else {
+            return;
+        };
+        let status = open.job.work.status();
+        if !status.is_terminal() && status != Status::Pending {
+            return;
+        }
+        let mut change = untouched(&open.submission, job, open.fate, at);
+        change.ended = true;
+        change.released = status == Status::Pending && open.fate != Fate::Refused;
+        draft.outcome(change);
+        if let Some(lane) = self.lanes.get_mut(key) {
+            if let Some(used) = &open.client_ref {
+                lane.live_refs.remove(used);
+            }
+            lane.idle_until = None;
+        }
+        self.open.remove(&job);
+        // Whoever waits for this image as a source is looked at again.
+        self.sources.remove(&job);
+    }
+}
+
+/// A change of a submission's job that leaves everything as it is.
+pub(crate) fn untouched(
+    submission: &SubmissionId,
+    job: JobId,
+    outcome: Fate,
+    at: Timestamp,
+) -> SubmissionJobChange {
+    SubmissionJobChange {
+        submission: submission.clone(),
+        job,
+        outcome,
+        remote_id: None,
+        location: None,
+        reason: None,
+        credits: None,
+        at,
+        ended: false,
+        released: false,
+    }
+}
+
+fn kept(reply: &Reply) -> Option<String> {
+    reply.kept.clone().or_else(|| match &reply.outcome {
+        Outcome::Unknown { reason } => Some(reason.clone()),
+        Outcome::Refused(refusal) => Some(fault_of(refusal).message),
+        _ => None,
+    })
+}
+
+/// Whether this provider cancels what runs.
+pub(crate) fn can_cancel(provider: Provider) -> bool {
+    provider == Provider::Jarai
+}
