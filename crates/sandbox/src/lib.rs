@@ -17,6 +17,9 @@ mod media;
 mod options;
 mod productai;
 mod sandbox;
+mod server;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod window;
 mod wire;
@@ -29,8 +32,9 @@ pub use ledger::{Charge, Ledger, RequestEntry, Summary, Violation};
 pub use options::{
     Approval, ErrorBody, ImageFormat, JakovIds, JakovOptions, JakovShape, JakovWrap, JaraiAccount,
     JaraiOptions, JaraiShape, ListEnvelope, LocationForm, ModelPrice, NoCredit, Options,
-    ProductaiDialect, ProductaiOptions, ProductaiShape, Tier,
+    ProductaiDialect, ProductaiOptions, ProductaiShape, RetryAfter, Tier,
 };
 pub use sandbox::Sandbox;
+pub use server::{SandboxServer, serve};
 pub use wire::{Delivery, Exchange, Provider, Verb};
 pub use world::Webhook;
