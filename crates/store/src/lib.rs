@@ -1,4 +1,38 @@
-//! store
+//! The only SQL of the workspace: jobs, ledger, lanes and inbox in SQLite or PostgreSQL.
+//!
+//! One [`Store`] over both. Every method is one verb and one transaction, `now` is a parameter, and
+//! transactions never leave this crate. The records are in [`model`]; the tables, with what they refuse,
+//! are in `migrations/`. No network beyond the database, no decisions: what a row means is `domain`'s.
 
+pub mod model;
+
+mod columns;
+mod commit;
+mod counts;
+mod db;
+mod error;
+#[cfg(feature = "testing")]
+mod fuse;
+mod inbox;
+mod insert;
+mod jobs;
+mod lanes;
+mod ledger;
+mod migrations;
+mod open;
+mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use db::Store;
+pub use error::StoreError;
+#[cfg(feature = "testing")]
+pub use fuse::{Fuse, FuseMode};
+pub use lanes::{LaneHold, LaneOwner};
+pub use migrations::SchemaState;
+pub use open::{Options, Synchronous};
+pub use watch::Watch;

@@ -84,6 +84,8 @@ pub struct Batch {
     pub deliverables: Vec<NewDeliverable>,
     /// Conclusion: jobs move.
     pub jobs: Vec<JobChange>,
+    /// Conclusion: jobs get another priority (the command `priority`).
+    pub priorities: Vec<PriorityChange>,
     /// Conclusion: intents. Durable before their first byte.
     pub submissions: Vec<NewSubmission>,
     /// Conclusion: budget slots. Durable before the request leaves.
@@ -316,6 +318,21 @@ pub struct JobChange {
     pub description: Option<String>,
     /// The link; `None` leaves what is there.
     pub result_url: Option<String>,
+    /// When this happened.
+    pub at: Timestamp,
+}
+
+/// A job gets another priority: the one input column that a command changes.
+#[derive(Debug, Clone)]
+pub struct PriorityChange {
+    /// Which job.
+    pub job: JobId,
+    /// The version that was read; another one in the database means [`Committed::Stale`].
+    pub version: i64,
+    /// Whose conclusion this is.
+    pub lane: Option<LaneKey>,
+    /// Higher goes first.
+    pub priority: i64,
     /// When this happened.
     pub at: Timestamp,
 }

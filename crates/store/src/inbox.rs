@@ -1,0 +1,146 @@
+//! What people, programs and providers tell us: commands, webhooks; and why lanes rest.
+
+use domain::{JobId, Timestamp};
+use serde::Deserialize;
+
+use crate::db::{Arg, End};
+use crate::jobs::list;
+use crate::model::{Command, LaneKey, Pause, Webhook};
+use crate::sql::{Sql, statements};
+use crate::{Store, StoreError};
+
+statements! {
+    OPEN_COMMANDS: Sql = Sql {
+        sqlite: "select json_object('id', id, 'job', kind || ':' || job_id, 'command', command, 'value', value, \
+              'created_at', created_at) \
+            from job_commands where done_at is null order by id limit ?1",
+        postgres: "select row_to_json(r)::text from (select id, kind || ':' || job_id as job, command, value, \
+              created_at \
+            from job_commands where done_at is null order by id limit $1) r",
+    };
+    ADD_COMMAND: Sql = Sql {
+        sqlite: "insert into job_commands (kind, job_id, command, value) values (?1, ?2, ?3, ?4) \
+            returning json_object('id', id)",
+        postgres: "insert into job_commands (kind, job_id, command, value) values ($1, $2, $3, $4) \
+            returning json_build_object('id', id)::text",
+    };
+    ADD_WEBHOOK: Sql = Sql {
+        sqlite: "insert into webhook_inbox (account, dedupe_key, received_at, body) values (?1, ?2, ?3, ?4) \
+            on conflict do nothing",
+        postgres: "insert into webhook_inbox (account, dedupe_key, received_at, body) \
+            values ($1, $2, $3::timestamptz, $4) \
+            on conflict do nothing",
+    };
+    OPEN_WEBHOOKS: Sql = Sql {
+        sqlite: "select json_object('id', id, 'account', account, 'dedupe_key', dedupe_key, \
+              'received_at', received_at, 'body', body) \
+            from webhook_inbox where state in ('open', 'parked') order by id limit ?1",
+        postgres: "select row_to_json(r)::text from (select id, account, dedupe_key, received_at, body \
+            from webhook_inbox where state in ('open', 'parked') order by id limit $1) r",
+    };
+    PAUSES: Sql = Sql {
+        sqlite: "select json_object('lane', lane, 'endpoints', endpoints, 'code', code, 'message', message, \
+              'until', until, 'strikes', strikes) \
+            from lane_pauses where lane in (select value from json_each(?1)) order by lane, endpoints, code",
+        postgres: "select row_to_json(r)::text from (select lane, endpoints, code, message, until, strikes \
+            from lane_pauses where lane in (select jsonb_array_elements_text($1::jsonb)) \
+            order by lane, endpoints, code) r",
+    };
+}
+
+#[derive(Deserialize)]
+struct Added {
+    id: i64,
+}
+
+/// NUL cannot stand in a text of PostgreSQL.
+fn text(of: &str) -> Arg {
+    of.replace('\0', "\u{fffd}").into()
+}
+
+impl Store {
+    /// Commands that nobody has executed yet, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn open_commands(&self, limit: u32) -> Result<Vec<Command>, StoreError> {
+        self.read("job_commands", &OPEN_COMMANDS, vec![Arg::Int(limit.into())])
+            .await
+    }
+
+    /// Adds a command, as a plain INSERT would, and returns its id. The lane's owner executes it.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] for a command that is blank or a value that is huge.
+    pub async fn add_command(
+        &self,
+        job: JobId,
+        command: &str,
+        value: Option<&str>,
+    ) -> Result<i64, StoreError> {
+        let value = value.map_or(Arg::Text(None), text);
+        let args = vec![
+            job.kind.as_str().into(),
+            job.id.into(),
+            text(command),
+            value,
+        ];
+        let id = self
+            .write(move |mut tx| {
+                Box::pin(async move {
+                    let added: Vec<Added> = tx.rows("job_commands", &ADD_COMMAND, args).await?;
+                    let added = added.first().ok_or(StoreError::Inconsistent {
+                        table: "job_commands",
+                        what: "an INSERT returned no id".to_owned(),
+                    })?;
+                    Ok(End::Commit(added.id))
+                })
+            })
+            .await?;
+        self.wake();
+        Ok(id)
+    }
+
+    /// Stores a webhook before it is answered. `false`: it is there already, and nothing changed.
+    ///
+    /// # Errors
+    /// When it is not durable; the provider must not be told that it is.
+    pub async fn add_webhook(
+        &self,
+        account: &str,
+        dedupe_key: &str,
+        body: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let args = vec![text(account), text(dedupe_key), now.into(), text(body)];
+        let added = self
+            .write(move |mut tx| {
+                Box::pin(async move { tx.run(&ADD_WEBHOOK, args).await.map(End::Commit) })
+            })
+            .await?;
+        self.wake();
+        Ok(added == 1)
+    }
+
+    /// Webhooks that nobody has dealt with, and parked ones, which wait for their job; oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn open_webhooks(&self, limit: u32) -> Result<Vec<Webhook>, StoreError> {
+        self.read("webhook_inbox", &OPEN_WEBHOOKS, vec![Arg::Int(limit.into())])
+            .await
+    }
+
+    /// Why these lanes rest, the pauses that are past included: what is over is the reader's to say.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn pauses(&self, lanes: &[LaneKey]) -> Result<Vec<Pause>, StoreError> {
+        self.read("lane_pauses", &PAUSES, vec![list(lanes)?]).await
+    }
+
+    /// Tells this process's own watchers that something is there for them.
+    pub(crate) fn wake(&self) {
+        self.inner.pulse.send_modify(|count| *count += 1);
+    }
+}

@@ -1,0 +1,1 @@
+//! The claims of this crate, each run on both databases.
