@@ -1,5 +1,6 @@
 //! What a checker may look at: the remote jobs as the providers hold them, and their files.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::jakov::Jakov;
@@ -9,7 +10,7 @@ use crate::sandbox::Sandbox;
 use crate::wire::Provider;
 
 /// A job as its provider holds it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct RemoteJob {
     /// Who holds it.
     pub provider: Provider,

@@ -17,6 +17,9 @@ mod media;
 mod options;
 mod productai;
 mod sandbox;
+mod server;
+#[cfg(test)]
+mod tests;
 mod timeline;
 mod window;
 mod wire;
@@ -32,5 +35,6 @@ pub use options::{
     ProductaiDialect, ProductaiOptions, ProductaiShape, Tier,
 };
 pub use sandbox::Sandbox;
+pub use server::{SandboxServer, serve};
 pub use wire::{Delivery, Exchange, Provider, Verb};
 pub use world::Webhook;

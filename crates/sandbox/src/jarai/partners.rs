@@ -1,6 +1,7 @@
 //! Partners and their keys: registration, verification, rotation, usage, limits.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Serialize;
 use serde_json::json;
 
 use super::Jarai;
@@ -10,7 +11,7 @@ use crate::wire::{Call, Reply};
 use crate::world::{World, required_text, unknown_fields};
 
 /// A mail that the service has sent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Mail {
     /// The address.
     pub to: String,
