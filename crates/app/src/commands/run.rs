@@ -1,0 +1,277 @@
+//! `vitrine run`: the worker, until it is stopped or nothing is left to do.
+
+use std::sync::Arc;
+
+use engine::{Clock, Ended, Hands, LocalStorage, Outlook, RunOptions, SystemClock};
+use store::{Count, Store};
+
+use crate::cli::{Globals, RunArgs};
+use crate::config::Config;
+use crate::exit::{Code, Failure};
+use crate::opened;
+use crate::output::say;
+use crate::progress::{Progress, plural};
+use crate::signals::Signals;
+use crate::tally::Tally;
+
+/// When the worker ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Never.
+    Stopped,
+    /// When nothing is left that can go on by itself.
+    Idle,
+}
+
+/// Works.
+pub(crate) async fn run(globals: &Globals, args: &RunArgs) -> Result<Code, Failure> {
+    let (config, store) = opened::open(globals).await?;
+    check_keys(&config)?;
+    for setting in &config.unenforced {
+        say(format!("warning: {setting}"));
+    }
+    let signals = Signals::listen()?;
+    let before = store.counts(None).await?;
+    let until = if args.until_idle.unwrap_or_default() {
+        Until::Idle
+    } else {
+        Until::Stopped
+    };
+    let ended = work(&config, &store, until, None, &signals).await?;
+    let counts = store.counts(None).await?;
+    store.close().await;
+    for line in account(&counts) {
+        say(line);
+    }
+    Ok(match ended {
+        Ended::Idle(outlook) => {
+            tell_what_waits(&outlook, &counts, globals);
+            code_of(&outlook, &before, &counts)
+        }
+        Ended::Drained if !signals.interrupted() => Code::Done,
+        Ended::Drained | Ended::Stopped => Code::Interrupted,
+    })
+}
+
+/// A worker needs all its keys: to leave an account out in silence would leave its jobs waiting.
+fn check_keys(config: &Config) -> Result<(), Failure> {
+    let source = config.source.display();
+    if !config.keyless.is_empty() {
+        let why = format!("{source}: {}", config.keyless.join("; "));
+        return Err(Failure::say(Code::Config, why)
+            .next("set it, or remove that account's section from the config"));
+    }
+    if config.accounts.is_empty() {
+        let why = format!("{source} has no [accounts.…] section, so there is nobody to work for");
+        return Err(Failure::say(Code::Config, why).next("vitrine init (writes an example)"));
+    }
+    Ok(())
+}
+
+/// The worker itself, with progress; `demo` uses it too.
+pub(crate) async fn work(
+    config: &Config,
+    store: &Store,
+    until: Until,
+    batch: Option<&str>,
+    signals: &Signals,
+) -> Result<Ended, Failure> {
+    let storage = LocalStorage::open(&config.storage)
+        .await
+        .map_err(|error| Failure::new(Code::Error, error))?;
+    let clock = Arc::new(SystemClock);
+    let (hands, reports) = Hands::new(&config.accounts, storage, clock.clone())
+        .map_err(|error| Failure::new(Code::Error, error))?;
+    let accounts = config
+        .accounts
+        .iter()
+        .map(|(account, _)| account.clone())
+        .collect();
+    let now = clock.now();
+    let options = RunOptions {
+        until_idle: until == Until::Idle,
+        in_doubt_wait: config.in_doubt_wait,
+        drain_limit: config.drain_limit,
+        owner: format!("{}@{} since {now}", std::process::id(), host_name()),
+        seed: now.as_millis().unsigned_abs() ^ (u64::from(std::process::id()) << 32),
+        drain: signals.drain.clone(),
+        stop: signals.stop.clone(),
+    };
+    let progress = Progress::start(store.clone(), batch.map(str::to_owned));
+    let mut troubles = Troubles::default();
+    let ended = engine::run(
+        store.clone(),
+        accounts,
+        hands,
+        reports,
+        clock,
+        options,
+        &mut |_, outlook| troubles.tell_new(outlook),
+    )
+    .await;
+    drop(progress);
+    Ok(ended?)
+}
+
+/// What has been told already: a refused key is said once, when it happens, and not at the end only.
+#[derive(Debug, Default)]
+struct Troubles {
+    told: std::collections::BTreeMap<String, &'static str>,
+}
+
+impl Troubles {
+    fn tell_new(&mut self, outlook: &Outlook) {
+        let refused = outlook
+            .key_refused
+            .iter()
+            .map(|it| (it, "its key was refused"));
+        let spent = outlook
+            .out_of_credits
+            .iter()
+            .map(|it| (it, "it is out of credits"));
+        for ((account, words), what) in refused.chain(spent) {
+            if self.told.insert(account.clone(), what) != Some(what) {
+                tracing::warn!(account, "{what}: {words}");
+            }
+        }
+        self.told.retain(|account, _| {
+            outlook.key_refused.contains_key(account)
+                || outlook.out_of_credits.contains_key(account)
+        });
+    }
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// The counted account, a line for each kind that has jobs.
+fn account(counts: &[Count]) -> Vec<String> {
+    let by_kind = Tally::by_kind(counts);
+    let with_jobs = by_kind.iter().filter(|(_, tally)| tally.jobs > 0);
+    with_jobs
+        .map(|(kind, tally)| format!("{}: {}", plural(*kind), sentence(tally)))
+        .collect()
+}
+
+/// `24 inserted = 23 completed + 1 failed + …`, by the rule of DESIGN.md 3.2.
+pub(crate) fn sentence(tally: &Tally) -> String {
+    format!(
+        "{} inserted = {} completed + {} failed + {} cancelled + {} rejected + {} in doubt + {} open",
+        tally.jobs,
+        tally.completed,
+        tally.failed,
+        tally.cancelled,
+        tally.rejected,
+        tally.in_doubt,
+        tally.open()
+    )
+}
+
+fn tell_what_waits(outlook: &Outlook, counts: &[Count], globals: &Globals) {
+    for (account, words) in &outlook.key_refused {
+        say(format!("{account}: the provider refused the key: {words}"));
+    }
+    for (account, words) in &outlook.out_of_credits {
+        say(format!("{account}: no credits are left: {words}"));
+    }
+    let strangers = unknown_accounts(counts);
+    if strangers > 0 {
+        say(format!(
+            "{strangers} jobs name an account that the config does not have"
+        ));
+    }
+    if Tally::of(counts).in_doubt > 0 {
+        let next = globals.command("jobs list --status in_doubt");
+        say(format!(
+            "jobs are in doubt and wait for a person\n  next: {next}"
+        ));
+    }
+}
+
+/// Jobs whose account the config does not have.
+pub(crate) fn unknown_accounts(counts: &[Count]) -> i64 {
+    counts
+        .iter()
+        .filter(|count| count.error_code.as_deref() == Some("unknown_account"))
+        .map(|count| count.jobs)
+        .sum()
+}
+
+/// The exit code of a run that came to its end. What failed in earlier runs was told then.
+fn code_of(outlook: &Outlook, before: &[Count], after: &[Count]) -> Code {
+    let failed = Tally::of(after).without_result() > Tally::of(before).without_result();
+    if !outlook.key_refused.is_empty() {
+        Code::KeyRefused
+    } else if failed
+        || Tally::of(after).in_doubt > 0
+        || !outlook.out_of_credits.is_empty()
+        || unknown_accounts(after) > 0
+    {
+        Code::Unfinished
+    } else {
+        Code::Done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{JobKind, Status};
+
+    fn count(status: Status, code: Option<&str>, jobs: i64) -> Count {
+        Count {
+            kind: JobKind::Image,
+            account: None,
+            status,
+            awaiting_approval: false,
+            error_code: code.map(str::to_owned),
+            jobs,
+            credits: 0,
+            oldest: None,
+        }
+    }
+
+    #[test]
+    fn what_failed_in_an_earlier_run_is_not_told_again() {
+        let outlook = Outlook::default();
+        let old = [count(Status::Failed, Some("remote_error"), 2)];
+        assert_eq!(code_of(&outlook, &old, &old), Code::Done);
+        let more = [count(Status::Failed, Some("remote_error"), 3)];
+        assert_eq!(code_of(&outlook, &old, &more), Code::Unfinished);
+    }
+
+    #[test]
+    fn what_waits_for_a_person_is_no_success() {
+        let outlook = Outlook::default();
+        let doubt = [count(Status::InDoubt, Some("timed_out"), 1)];
+        assert_eq!(code_of(&outlook, &doubt, &doubt), Code::Unfinished);
+        let stranger = [count(Status::Pending, Some("unknown_account"), 1)];
+        assert_eq!(code_of(&outlook, &[], &stranger), Code::Unfinished);
+        let spent = Outlook {
+            out_of_credits: [("shots".to_owned(), "OUT_OF_TOKENS".to_owned())].into(),
+            ..Outlook::default()
+        };
+        assert_eq!(code_of(&spent, &[], &[]), Code::Unfinished);
+        let refused = Outlook {
+            key_refused: [("shots".to_owned(), "401".to_owned())].into(),
+            ..Outlook::default()
+        };
+        assert_eq!(code_of(&refused, &doubt, &doubt), Code::KeyRefused);
+    }
+
+    #[test]
+    fn the_account_names_every_place() {
+        let counts = [
+            count(Status::Completed, None, 20),
+            count(Status::Failed, Some("missing_prompt"), 1),
+            count(Status::Pending, None, 3),
+        ];
+        insta::assert_snapshot!(account(&counts).join("\n"), @"");
+    }
+}
