@@ -8,8 +8,8 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Job, JobChange};
 use crate::StoreError;
+use crate::model::{Job, JobChange};
 
 /// The columns that all three tables have, as members of a SQLite `json_object`.
 macro_rules! work_json {
@@ -53,17 +53,24 @@ macro_rules! description_columns {
 
 macro_rules! image_json {
     () => {
-        concat!("json_object(", work_json!(), ", 'result_url', result_url, 'input', json_object('kind', 'image', \
+        concat!(
+            "json_object(",
+            work_json!(),
+            ", 'result_url', result_url, 'input', json_object('kind', 'image', \
         'operation', operation, 'model', model, 'prompt', prompt, 'image_url', image_url, \
-        'second_image_url', second_image_url, 'source_job', source_job))")
+        'second_image_url', second_image_url, 'source_job', source_job))"
+        )
     };
 }
 
 macro_rules! image_columns {
     () => {
-        concat!(work_columns!(), ", result_url, json_build_object('kind', 'image', \
+        concat!(
+            work_columns!(),
+            ", result_url, json_build_object('kind', 'image', \
         'operation', operation, 'model', model, 'prompt', prompt, 'image_url', image_url, \
-        'second_image_url', second_image_url, 'source_job', source_job) as input")
+        'second_image_url', second_image_url, 'source_job', source_job) as input"
+        )
     };
 }
 

@@ -127,13 +127,21 @@ fn check_fences(batch: &Batch) -> Result<(), StoreError> {
         .chain(batch.submissions.iter().map(|submission| &submission.lane))
         .chain(batch.requests.iter().map(|request| &request.lane))
         .chain(batch.events.iter().filter_map(|event| event.lane.as_ref()))
-        .chain(batch.priorities.iter().filter_map(|change| change.lane.as_ref()))
+        .chain(
+            batch
+                .priorities
+                .iter()
+                .filter_map(|change| change.lane.as_ref()),
+        )
         .chain(batch.pauses.iter().map(lane_of));
     for lane in named {
         if !batch.fences.iter().any(|(fenced, _)| fenced == lane) {
             return Err(StoreError::Inconsistent {
                 table: "lanes",
-                what: format!("a conclusion names lane {}, and the batch no epoch of it", lane.0),
+                what: format!(
+                    "a conclusion names lane {}, and the batch no epoch of it",
+                    lane.0
+                ),
             });
         }
     }
@@ -176,9 +184,15 @@ async fn leave_out(
 
     let is_lost = |lane: Option<&LaneKey>| lane.is_some_and(|lane| lost.contains(lane));
     batch.jobs.retain(|job| !is_lost(job.lane.as_ref()));
-    batch.priorities.retain(|change| !is_lost(change.lane.as_ref()));
-    batch.submissions.retain(|submission| !lost.contains(&submission.lane));
-    batch.requests.retain(|request| !lost.contains(&request.lane));
+    batch
+        .priorities
+        .retain(|change| !is_lost(change.lane.as_ref()));
+    batch
+        .submissions
+        .retain(|submission| !lost.contains(&submission.lane));
+    batch
+        .requests
+        .retain(|request| !lost.contains(&request.lane));
     batch.events.retain(|event| !is_lost(event.lane.as_ref()));
     batch.pauses.retain(|pause| !lost.contains(lane_of(pause)));
 

@@ -182,10 +182,7 @@ impl Tx<'_> {
                 }),
         };
         let texts: Vec<Vec<u8>> = texts.map_err(|error| StoreError::of(&error, self.place()))?;
-        texts
-            .into_iter()
-            .map(|text| decode(table, text))
-            .collect()
+        texts.into_iter().map(|text| decode(table, text)).collect()
     }
 }
 
@@ -209,7 +206,10 @@ fn decode<T: DeserializeOwned>(table: &'static str, bytes: Vec<u8>) -> Result<T,
     });
     serde_json::from_str(&text).map_err(|error| StoreError::Inconsistent {
         table,
-        what: format!("{error} in row {}", text.chars().take(120).collect::<String>()),
+        what: format!(
+            "{error} in row {}",
+            text.chars().take(120).collect::<String>()
+        ),
     })
 }
 
@@ -324,9 +324,7 @@ impl Inner {
 }
 
 /// Waits for the task of a statement.
-async fn finish<T>(
-    task: tokio::task::JoinHandle<Result<T, StoreError>>,
-) -> Result<T, StoreError> {
+async fn finish<T>(task: tokio::task::JoinHandle<Result<T, StoreError>>) -> Result<T, StoreError> {
     match task.await {
         Ok(result) => result,
         // The runtime is shutting down, or the driver panicked: whether it took place is unknown.

@@ -86,6 +86,20 @@ impl StoreError {
         matches!(self, Self::Unavailable { .. } | Self::Full { .. })
     }
 
+    /// For the engine: a step was made anew so many times, and each time a row had changed in between.
+    #[must_use]
+    pub fn contended(tries: usize) -> Self {
+        Self::unavailable(format!(
+            "rows changed under the worker {tries} times in a row"
+        ))
+    }
+
+    /// For the engine: another process owns the lanes now.
+    #[must_use]
+    pub fn lanes_lost() -> Self {
+        Self::unavailable("another process has taken the lanes")
+    }
+
     pub(crate) fn unavailable(why: impl ToString) -> Self {
         Self::Unavailable {
             why: why.to_string(),

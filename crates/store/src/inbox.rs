@@ -127,8 +127,12 @@ impl Store {
     /// # Errors
     /// When the database cannot be read.
     pub async fn open_webhooks(&self, limit: u32) -> Result<Vec<Webhook>, StoreError> {
-        self.read("webhook_inbox", &OPEN_WEBHOOKS, vec![Arg::Int(limit.into())])
-            .await
+        self.read(
+            "webhook_inbox",
+            &OPEN_WEBHOOKS,
+            vec![Arg::Int(limit.into())],
+        )
+        .await
     }
 
     /// Why these lanes rest, the pauses that are past included: what is over is the reader's to say.

@@ -116,10 +116,7 @@ fn columns_of(kind: JobKind, jobs: &[NewJob]) -> Result<Vec<InsertColumns<'_>>, 
     Ok(rows)
 }
 
-async fn insert_all(
-    mut tx: Tx<'_>,
-    texts: Vec<(JobKind, String)>,
-) -> Result<End<u64>, StoreError> {
+async fn insert_all(mut tx: Tx<'_>, texts: Vec<(JobKind, String)>) -> Result<End<u64>, StoreError> {
     let mut inserted = 0;
     for (kind, rows) in texts {
         inserted += tx.run(INSERT.of(kind), vec![rows.into()]).await?;

@@ -54,11 +54,21 @@ macro_rules! open_of_accounts {
     ($kind:literal, $table:literal, $json:ident, $columns:ident) => {
         Sql {
             sqlite: concat!(
-                "select ", $json!(), " from ", $table, " where ", under_way!(),
+                "select ",
+                $json!(),
+                " from ",
+                $table,
+                " where ",
+                under_way!(),
                 " and taken_by in (select value from json_each(?1)) order by id"
             ),
             postgres: concat!(
-                "select row_to_json(r)::text from (select ", $columns!(), " from ", $table, " where ", under_way!(),
+                "select row_to_json(r)::text from (select ",
+                $columns!(),
+                " from ",
+                $table,
+                " where ",
+                under_way!(),
                 " and taken_by in (select jsonb_array_elements_text($1::jsonb)) order by id) r"
             ),
         }
@@ -145,15 +155,23 @@ macro_rules! due {
         Sql {
             sqlite: concat!(
                 "select json_object('at', min(at)) from ( \
-                  select min(run_at) as at from ", $table, " where status = 'pending' and run_at > ?1 \
+                  select min(run_at) as at from ",
+                $table,
+                " where status = 'pending' and run_at > ?1 \
                   union all \
-                  select min(not_before) from ", $table, " where status = 'pending' and not_before > ?1)"
+                  select min(not_before) from ",
+                $table,
+                " where status = 'pending' and not_before > ?1)"
             ),
             postgres: concat!(
                 "select json_build_object('at', min(at))::text from ( \
-                  select min(run_at) as at from ", $table, " where status = 'pending' and run_at > $1::timestamptz \
+                  select min(run_at) as at from ",
+                $table,
+                " where status = 'pending' and run_at > $1::timestamptz \
                   union all \
-                  select min(not_before) from ", $table, " \
+                  select min(not_before) from ",
+                $table,
+                " \
                   where status = 'pending' and not_before > $1::timestamptz) r"
             ),
         }
@@ -312,7 +330,11 @@ impl Store {
             let rows: Vec<Due> = self
                 .read(kind.table(), DUE.of(kind), vec![now.into()])
                 .await?;
-            earliest = rows.into_iter().filter_map(|row| row.at).chain(earliest).min();
+            earliest = rows
+                .into_iter()
+                .filter_map(|row| row.at)
+                .chain(earliest)
+                .min();
         }
         Ok(earliest)
     }
@@ -330,7 +352,10 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Job>, StoreError> {
         let args = vec![list(known)?, number(takes_unnamed), Arg::Int(limit.into())];
-        jobs(self.read(kind.table(), UNKNOWN_ACCOUNT.of(kind), args).await?)
+        jobs(
+            self.read(kind.table(), UNKNOWN_ACCOUNT.of(kind), args)
+                .await?,
+        )
     }
 
     /// The opposite: pending jobs marked `unknown_account` that an account takes by now. [`Store::pending`]
@@ -338,7 +363,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn pending_with_account_known_now(
+    pub async fn pending_with_known_account(
         &self,
         kind: JobKind,
         known: &[String],
@@ -346,7 +371,10 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Job>, StoreError> {
         let args = vec![list(known)?, number(takes_unnamed), Arg::Int(limit.into())];
-        jobs(self.read(kind.table(), KNOWN_ACCOUNT.of(kind), args).await?)
+        jobs(
+            self.read(kind.table(), KNOWN_ACCOUNT.of(kind), args)
+                .await?,
+        )
     }
 
     /// One job; `None` where there is no such row.
@@ -395,13 +423,18 @@ impl Store {
             let args = vec![
                 Arg::Int(filter.after.unwrap_or(0)),
                 Arg::Int(i64::try_from(room).unwrap_or(i64::MAX)),
-                filter.status.map(|status| status.as_str().to_owned()).into(),
+                filter
+                    .status
+                    .map(|status| status.as_str().to_owned())
+                    .into(),
                 filter.account.clone().into(),
                 filter.batch.clone().into(),
                 filter.error_code.clone().into(),
                 filter.client_product_id.clone().into(),
             ];
-            let rows = self.read(kind.table(), leading(filter).of(kind), args).await?;
+            let rows = self
+                .read(kind.table(), leading(filter).of(kind), args)
+                .await?;
             found.extend(jobs(rows)?);
         }
         Ok(found)

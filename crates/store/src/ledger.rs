@@ -62,8 +62,14 @@ macro_rules! deliverable_columns {
 macro_rules! last_read_sqlite {
     ($kind:literal, $table:literal) => {
         concat!(
-            "select '", $kind, ":' || j.id as job, max(coalesce(r.answered_at, r.sent_at)) as at \
-            from ", $table, " j cross join requests r on r.kind = '", $kind, "' and r.job_id = j.id \
+            "select '",
+            $kind,
+            ":' || j.id as job, max(coalesce(r.answered_at, r.sent_at)) as at \
+            from ",
+            $table,
+            " j cross join requests r on r.kind = '",
+            $kind,
+            "' and r.job_id = j.id \
             where j.status in ('submitting', 'in_doubt', 'running', 'capturing') \
               and r.verb = 'status' and r.lane = ?1 group by j.id"
         )
@@ -73,8 +79,14 @@ macro_rules! last_read_sqlite {
 macro_rules! last_read_postgres {
     ($kind:literal, $table:literal) => {
         concat!(
-            "select '", $kind, ":' || j.id as job, max(coalesce(r.answered_at, r.sent_at)) as at \
-            from ", $table, " j join requests r on r.kind = '", $kind, "' and r.job_id = j.id \
+            "select '",
+            $kind,
+            ":' || j.id as job, max(coalesce(r.answered_at, r.sent_at)) as at \
+            from ",
+            $table,
+            " j join requests r on r.kind = '",
+            $kind,
+            "' and r.job_id = j.id \
             where j.status in ('submitting', 'in_doubt', 'running', 'capturing') \
               and r.verb = 'status' and r.lane = $1 group by j.id"
         )

@@ -34,5 +34,6 @@ pub use error::StoreError;
 pub use fuse::{Fuse, FuseMode};
 pub use lanes::{LaneHold, LaneOwner};
 pub use migrations::SchemaState;
+pub use model::*;
 pub use open::{Options, Synchronous};
 pub use watch::Watch;

@@ -148,13 +148,19 @@ impl Store {
         match &self.inner.db {
             Db::Sqlite { writer, .. } => {
                 let mut db = writer.lock().await;
-                migrator(false).run_direct(None, &mut *db, false).await.map_err(failed)
+                migrator(false)
+                    .run_direct(None, &mut *db, false)
+                    .await
+                    .map_err(failed)
             }
             Db::Postgres { options, .. } => {
                 let mut db = PgConnection::connect_with(options)
                     .await
                     .map_err(|error| StoreError::of(&error, &self.inner.place))?;
-                let ran = migrator(true).run_direct(None, &mut db, false).await.map_err(failed);
+                let ran = migrator(true)
+                    .run_direct(None, &mut db, false)
+                    .await
+                    .map_err(failed);
                 // The connection is dropped in any case; its lock goes with it.
                 let _ = db.close().await;
                 ran

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
 use tokio::sync::{Mutex, watch};
 
@@ -140,14 +138,13 @@ async fn open_sqlite(rest: &str, options: &Options) -> Result<(Db, String), Stor
         })
         .disable_statement_logging();
     // The writer comes first: it makes the file and its write-ahead log.
-    let writer = SqliteConnection::connect_with(
-        &connect.clone().journal_mode(SqliteJournalMode::Wal),
-    )
-    .await
-    .map_err(|error| match StoreError::of(&error, &place) {
-        StoreError::ReadOnly { place } => StoreError::ReadOnly { place },
-        _ => cannot(error.to_string()),
-    })?;
+    let writer =
+        SqliteConnection::connect_with(&connect.clone().journal_mode(SqliteJournalMode::Wal))
+            .await
+            .map_err(|error| match StoreError::of(&error, &place) {
+                StoreError::ReadOnly { place } => StoreError::ReadOnly { place },
+                _ => cannot(error.to_string()),
+            })?;
     let readers = SqlitePoolOptions::new()
         .max_connections(SQLITE_READERS)
         .acquire_timeout(ACQUIRE)

@@ -38,17 +38,20 @@ impl PerKind {
 }
 
 /// What [`statements!`] can list.
+#[cfg(test)]
 pub(crate) trait Each {
     /// The statements in it.
     fn each(&self) -> Vec<Sql>;
 }
 
+#[cfg(test)]
 impl Each for Sql {
     fn each(&self) -> Vec<Sql> {
         vec![*self]
     }
 }
 
+#[cfg(test)]
 impl Each for PerKind {
     fn each(&self) -> Vec<Sql> {
         vec![self.description, self.image, self.production]

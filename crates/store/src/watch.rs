@@ -132,11 +132,7 @@ async fn listen(options: sqlx::postgres::PgConnectOptions, sender: watch::Sender
     }
 }
 
-async fn forward(
-    pool: &sqlx::PgPool,
-    sender: &watch::Sender<u64>,
-    pause: &mut ExponentialBackoff,
-) {
+async fn forward(pool: &sqlx::PgPool, sender: &watch::Sender<u64>, pause: &mut ExponentialBackoff) {
     let Ok(mut listener) = PgListener::connect_with(pool).await else {
         return;
     };

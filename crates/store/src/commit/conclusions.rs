@@ -287,7 +287,11 @@ pub(super) async fn decide(tx: &mut Tx<'_>, batch: &Batch) -> Result<(), StoreEr
 
 /// All the rest. The timeline comes last: its lock is the only one that all transactions share.
 pub(super) async fn append(tx: &mut Tx<'_>, batch: &Batch) -> Result<(), StoreError> {
-    let rows: Vec<_> = batch.submissions.iter().map(SubmissionColumns::new).collect();
+    let rows: Vec<_> = batch
+        .submissions
+        .iter()
+        .map(SubmissionColumns::new)
+        .collect();
     write(tx, "submissions", &ADD_SUBMISSIONS, &rows).await?;
     let rows: Vec<_> = batch.submissions.iter().flat_map(jobs_of).collect();
     write(tx, "submission_jobs", &ADD_SUBMISSION_JOBS, &rows).await?;

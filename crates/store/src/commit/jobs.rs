@@ -12,13 +12,21 @@ use crate::model::{Batch, JobChange, PriorityChange};
 use crate::sql::{PerKind, Sql, per_kind, statements};
 
 macro_rules! description_result {
-    (sqlite) => { ", description = coalesce(c.value ->> 'description', t.description)" };
-    (postgres) => { ", description = coalesce(c.description, t.description)" };
+    (sqlite) => {
+        ", description = coalesce(c.value ->> 'description', t.description)"
+    };
+    (postgres) => {
+        ", description = coalesce(c.description, t.description)"
+    };
 }
 
 macro_rules! image_result {
-    (sqlite) => { ", result_url = coalesce(c.value ->> 'result_url', t.result_url)" };
-    (postgres) => { ", result_url = coalesce(c.result_url, t.result_url)" };
+    (sqlite) => {
+        ", result_url = coalesce(c.value ->> 'result_url', t.result_url)"
+    };
+    (postgres) => {
+        ", result_url = coalesce(c.result_url, t.result_url)"
+    };
 }
 
 macro_rules! change {
@@ -70,20 +78,26 @@ macro_rules! change {
 }
 
 macro_rules! no_result {
-    ($dialect:ident) => { "" };
+    ($dialect:ident) => {
+        ""
+    };
 }
 
 macro_rules! prioritise {
     ($kind:literal, $table:literal, $json:ident, $columns:ident) => {
         Sql {
             sqlite: concat!(
-                "update ", $table, " as t set version = t.version + 1, priority = c.value ->> 'priority', \
+                "update ",
+                $table,
+                " as t set version = t.version + 1, priority = c.value ->> 'priority', \
                 updated_at = c.value ->> 'updated_at' from json_each(?1) as c \
                 where t.id = c.value ->> 'id' and t.version = c.value ->> 'version' \
                 returning json_object('id', id)"
             ),
             postgres: concat!(
-                "update ", $table, " as t set version = t.version + 1, priority = c.priority, \
+                "update ",
+                $table,
+                " as t set version = t.version + 1, priority = c.priority, \
                 updated_at = c.updated_at from jsonb_to_recordset($1::jsonb) as c \
                 (id bigint, version bigint, priority bigint, updated_at timestamptz) \
                 where t.id = c.id and t.version = c.version \

@@ -1,0 +1,90 @@
+//! Commands and webhooks.
+
+use super::on_both;
+use super::support::{Fresh, at, fenced};
+use crate::{Batch, CommandDone, WebhookDone};
+
+on_both!(
+    a_command_is_open_until_it_has_an_outcome,
+    a_repeated_webhook_is_stored_once,
+    a_parked_webhook_waits_for_its_job,
+    a_lost_lane_leaves_a_command_open,
+);
+
+async fn a_command_is_open_until_it_has_an_outcome(fresh: Fresh) {
+    let job = fresh.description("1").await;
+    let mut stranger = fresh.stranger().await;
+    stranger
+        .run("insert into job_commands (kind, job_id, command) values ('description', 1, 'cancel')")
+        .await
+        .unwrap();
+    let id = fresh.store.add_command(job.id, "priority", Some("7\0")).await.unwrap();
+    let open = fresh.store.open_commands(10).await.unwrap();
+    assert_eq!(open.len(), 2);
+    assert_eq!((open[0].command.as_str(), open[0].job), ("cancel", job.id));
+    assert_eq!((open[1].id, open[1].value.as_deref()), (id, Some("7\u{fffd}")));
+    let done = |id, outcome: &str| Batch {
+        commands: vec![CommandDone {
+            id,
+            outcome: outcome.to_owned(),
+            at: at(1),
+        }],
+        ..Batch::default()
+    };
+    fresh.store.commit(done(open[0].id, "done")).await.unwrap();
+    assert_eq!(fresh.store.open_commands(10).await.unwrap().len(), 1);
+    // The first outcome stays.
+    fresh.store.commit(done(open[0].id, "again")).await.unwrap();
+    let outcomes = stranger.texts("select outcome from job_commands order by id").await;
+    assert_eq!(outcomes, ["done", "-"]);
+}
+
+async fn a_repeated_webhook_is_stored_once(fresh: Fresh) {
+    let add = |account: &'static str, key: &'static str| {
+        fresh.store.add_webhook(account, key, "{\"a\": \"\\u0000\"}", at(1))
+    };
+    assert!(add("texts", "k1").await.unwrap());
+    assert!(!add("texts", "k1").await.unwrap());
+    assert!(add("films", "k1").await.unwrap());
+    let open = fresh.store.open_webhooks(10).await.unwrap();
+    assert_eq!(open.len(), 2);
+    assert_eq!(open[0].body, "{\"a\": \"\\u0000\"}");
+    assert_eq!(open[0].received_at, at(1));
+}
+
+async fn a_parked_webhook_waits_for_its_job(fresh: Fresh) {
+    fresh.store.add_webhook("texts", "k", "\0", at(1)).await.unwrap();
+    let hook = fresh.store.open_webhooks(10).await.unwrap().remove(0);
+    for (state, left) in [("parked", 1), ("done", 0)] {
+        let batch = Batch {
+            webhooks: vec![WebhookDone {
+                id: hook.id,
+                state: state.to_owned(),
+                note: None,
+                at: at(2),
+            }],
+            ..Batch::default()
+        };
+        fresh.store.commit(batch).await.unwrap();
+        assert_eq!(fresh.store.open_webhooks(10).await.unwrap().len(), left);
+    }
+}
+
+async fn a_lost_lane_leaves_a_command_open(fresh: Fresh) {
+    let hold = fresh.hold().await;
+    let old = hold.epochs[0].1;
+    drop(hold);
+    let hold = fresh.hold().await;
+    let job = fresh.description("1").await;
+    let id = fresh.store.add_command(job.id, "cancel", None).await.unwrap();
+    for (epoch, left) in [(old, 1), (hold.epochs[0].1, 0)] {
+        let mut batch = fenced(epoch);
+        batch.commands = vec![CommandDone {
+            id,
+            outcome: "refused".to_owned(),
+            at: at(1),
+        }];
+        fresh.store.commit(batch).await.unwrap();
+        assert_eq!(fresh.store.open_commands(10).await.unwrap().len(), left);
+    }
+}
