@@ -157,7 +157,7 @@ pub const EVERY_KIND: [FaultKind; 18] = [
 ];
 
 /// A plan at work: it counts what has matched so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Faults {
     dice: Dice,
     plan: FaultPlan,

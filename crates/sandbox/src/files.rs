@@ -10,7 +10,7 @@ use crate::wire::{Call, Reply};
 use crate::world::hmac_hex;
 
 /// Signs and checks links.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Links {
     key: [u8; 32],
 }

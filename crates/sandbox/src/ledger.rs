@@ -4,7 +4,7 @@
 use crate::faults::FaultKind;
 use crate::wire::{Delivery, Provider, Verb};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A rule of a document that a caller broke.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -99,7 +99,7 @@ pub struct Summary {
 }
 
 /// The book.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
     requests: Vec<RequestEntry>,
     charges: Vec<Charge>,
@@ -131,6 +131,23 @@ impl Ledger {
             .filter(|it| it.provider == provider)
             .map(|it| it.credits)
             .sum()
+    }
+
+    /// The most requests that count by `counts` and arrived within any `length_ms`.
+    pub fn busiest(&self, length_ms: i64, counts: impl Fn(&RequestEntry) -> bool) -> usize {
+        let mut window = VecDeque::new();
+        let mut most = 0;
+        for entry in self.requests.iter().filter(|entry| counts(entry)) {
+            window.push_back(entry.at_ms);
+            while window
+                .front()
+                .is_some_and(|&at| at + length_ms <= entry.at_ms)
+            {
+                window.pop_front();
+            }
+            most = most.max(window.len());
+        }
+        most
     }
 
     /// Counts over the whole book.

@@ -32,7 +32,7 @@ pub use ledger::{Charge, Ledger, RequestEntry, Summary, Violation};
 pub use options::{
     Approval, ErrorBody, ImageFormat, JakovIds, JakovOptions, JakovShape, JakovWrap, JaraiAccount,
     JaraiOptions, JaraiShape, ListEnvelope, LocationForm, ModelPrice, NoCredit, Options,
-    ProductaiDialect, ProductaiOptions, ProductaiShape, Tier,
+    ProductaiDialect, ProductaiOptions, ProductaiShape, RetryAfter, Tier,
 };
 pub use sandbox::Sandbox;
 pub use server::{SandboxServer, serve};

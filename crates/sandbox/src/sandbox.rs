@@ -16,8 +16,9 @@ use crate::productai::Productai;
 use crate::wire::{Call, Delivery, Exchange, Provider, Reply, Verb, html_page};
 use crate::world::{Pending, Webhook, World};
 
-/// The three services on one wire.
-#[derive(Debug)]
+/// The three services on one wire. A clone is another world from here on: a crash simulator can try
+/// several ends of the same story.
+#[derive(Debug, Clone)]
 pub struct Sandbox {
     world: World,
     base_url: String,
@@ -62,25 +63,38 @@ impl Sandbox {
         let (provider, mut call) = Call::read(no, self.clock_ms, &self.base_url, request);
         let verb = verb_of(provider, &call);
         call.fault = self.world.faults.of_request(provider, verb);
-        let reply = self.reply(provider, &call);
+        let reply = self.reply(provider, verb, &mut call);
         self.conclude(provider, verb, &call, path, reply)
     }
 
     /// What the service says, with the faults that strike before anything is accepted.
-    fn reply(&mut self, provider: Provider, call: &Call) -> Reply {
+    fn reply(&mut self, provider: Provider, verb: Verb, call: &mut Call) -> Reply {
         if call.fault == Some(FaultKind::ResetBefore) {
             return Reply::default().because("the connection was reset");
         }
         if let Some(refusal) = self.gate(provider, call) {
+            // A key or a limit that refuses comes before all that could go wrong behind it.
+            call.fault = None;
             return refusal;
         }
-        match call.fault {
+        let fault = match call.fault {
             Some(FaultKind::ErrorBefore(status)) => self.own_error(provider, call, status),
             Some(FaultKind::TooManyRequests) => {
-                self.too_many(provider, Some(self.world.scaled(20_000)))
+                self.too_many(provider, Some((call.now_ms, self.world.scaled(20_000))))
             }
             Some(FaultKind::BareTooManyRequests) => bare(self.too_many(provider, None)),
-            _ => self.answer(provider, call),
+            _ => return self.answer(provider, call),
+        };
+        if verb != Verb::Poll {
+            return fault;
+        }
+        // A poll that meets a fault has been made all the same: its rules hold, and the next one
+        // counts from it.
+        let poll = self.answer(provider, call);
+        Reply {
+            jobs: poll.jobs,
+            violations: poll.violations,
+            ..fault
         }
     }
 
@@ -104,11 +118,11 @@ impl Sandbox {
         }
     }
 
-    fn too_many(&self, provider: Provider, wait_ms: Option<i64>) -> Reply {
+    fn too_many(&self, provider: Provider, wait: Option<(i64, i64)>) -> Reply {
         match provider {
-            Provider::Jakov => self.jakov.too_many(wait_ms),
-            Provider::Productai => self.productai.too_many(wait_ms),
-            Provider::Jarai => self.jarai.too_many(wait_ms),
+            Provider::Jakov => self.jakov.too_many(wait),
+            Provider::Productai => self.productai.too_many(wait),
+            Provider::Jarai => self.jarai.too_many(wait),
             Provider::Files | Provider::Control => files::refuse(429, "SlowDown", "slow down"),
         }
     }
@@ -161,6 +175,14 @@ impl Sandbox {
             Some(FaultKind::Slow(ms)) => Delivery::DelayMs(ms),
             _ => Delivery::Answer,
         };
+        if let Some(FaultKind::ErrorAfter(status)) = call.fault {
+            reply = Reply {
+                jobs: reply.jobs,
+                violations: reply.violations,
+                ..html_page(status)
+            }
+            .because("a fault after accepting");
+        }
         let hidden = call.fault.is_some_and(FaultKind::hides_the_answer);
         if let Some((job, status, terminal)) = reply.report.take().filter(|_| !hidden) {
             self.told(provider, call.no, &job, status, terminal);
@@ -348,7 +370,6 @@ fn bare(reply: Reply) -> Reply {
 /// The answer after the faults of the way back.
 fn garble(reply: Reply, fault: Option<FaultKind>) -> Response<Bytes> {
     let reply = match fault {
-        Some(FaultKind::ErrorAfter(status)) => html_page(status),
         Some(FaultKind::HtmlBody) => Reply {
             status: reply.status,
             ..html_page(reply.status)

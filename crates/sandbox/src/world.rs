@@ -52,7 +52,7 @@ pub(crate) struct Pending {
 }
 
 /// The common part of the sandbox.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) dice: Dice,
     pub(crate) speed: f64,
@@ -231,6 +231,15 @@ pub(crate) fn iso(at_ms: i64) -> String {
     time.to_string()
 }
 
+/// The date of HTTP headers, rounded up to the second.
+pub(crate) fn http_date(at_ms: i64) -> String {
+    let time = jiff::Timestamp::from_second(seconds(at_ms)).unwrap_or_default();
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    printer
+        .timestamp_to_rfc9110_string(&time)
+        .unwrap_or_default()
+}
+
 /// Whole seconds, rounded up, as `Retry-After` and its kin tell them.
 pub(crate) fn seconds(ms: i64) -> i64 {
     (ms + 999).div_euclid(1000).max(1)
@@ -255,5 +264,9 @@ mod tests {
         assert!(!is_uuid("7b1f0c52-0000-4000-8000-00000000000g"));
         assert!(!is_uuid("7b1f0c52"));
         assert_eq!(iso(1_706_000_000_999), "2024-01-23T08:53:20Z");
+        assert_eq!(
+            http_date(1_706_000_000_001),
+            "Tue, 23 Jan 2024 08:53:21 GMT"
+        );
     }
 }

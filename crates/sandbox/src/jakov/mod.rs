@@ -12,13 +12,13 @@ use crate::options::{ErrorBody, JakovOptions};
 use crate::timeline::{Polls, Timeline};
 use crate::window::Rolling;
 use crate::wire::{Call, Provider, Reply, Verb, html_page};
-use crate::world::{Pending, World, iso, seconds, signature};
+use crate::world::{Pending, World, iso, signature};
 
 /// Statuses after which nothing changes; the document's list is empty, so this is inferred.
 const TERMINAL: [&str; 3] = ["completed", "not_found", "failed"];
 
 /// One product that was accepted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Product {
     pub(crate) id: String,
     pub(crate) project: String,
@@ -39,7 +39,7 @@ impl Product {
 }
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Jakov {
     options: JakovOptions,
     products: BTreeMap<String, Product>,
@@ -84,7 +84,7 @@ impl Jakov {
             _ => (&mut self.reads, "reads per minute"),
         };
         if let Some(wait_ms) = window.full_for(call.now_ms) {
-            let mut reply = self.too_many(Some(wait_ms));
+            let mut reply = self.too_many(Some((call.now_ms, wait_ms)));
             reply.violations.push(Violation::RateLimit(name.to_owned()));
             return Some(reply);
         }
@@ -146,13 +146,10 @@ impl Jakov {
         }
     }
 
-    /// 429 as this service words it.
-    pub(crate) fn too_many(&self, wait_ms: Option<i64>) -> Reply {
+    /// 429 as this service words it; `wait` is now and the milliseconds until the next is welcome.
+    pub(crate) fn too_many(&self, wait: Option<(i64, i64)>) -> Reply {
         let reply = self.error(429, "rate limit exceeded");
-        match wait_ms.filter(|_| self.options.shape.retry_after) {
-            Some(wait_ms) => reply.with_header("retry-after", seconds(wait_ms).to_string()),
-            None => reply,
-        }
+        self.options.shape.retry_after.add_to(reply, wait)
     }
 
     fn error(&self, status: u16, text: &str) -> Reply {

@@ -22,7 +22,7 @@ pub(crate) use productions::Production;
 use webhooks::Subscription;
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Jarai {
     options: JaraiOptions,
     partners: Vec<Partner>,
@@ -87,7 +87,7 @@ impl Jarai {
         match partner.admit(call.now_ms) {
             Ok(()) => None,
             Err((wait_ms, name)) => {
-                let mut reply = self.too_many(Some(wait_ms));
+                let mut reply = self.too_many(Some((call.now_ms, wait_ms)));
                 reply.violations.push(Violation::RateLimit(name.to_owned()));
                 Some(self.dress(reply, call, world))
             }
@@ -181,19 +181,16 @@ impl Jarai {
         Reply::json(status, &body).because(format!("{code}: {text}"))
     }
 
-    /// 429 in the documented envelope; without a time when `wait_ms` is unknown.
-    pub(crate) fn too_many(&self, wait_ms: Option<i64>) -> Reply {
-        let wait = wait_ms.map(seconds);
+    /// 429 in the documented envelope; `wait` is now and the milliseconds until
+    /// the next request is welcome, if that is to be told.
+    pub(crate) fn too_many(&self, wait: Option<(i64, i64)>) -> Reply {
         let body = json!({
             "error": "RATE_LIMIT_EXCEEDED",
             "message": "too many requests",
-            "retryAfterSeconds": wait,
+            "retryAfterSeconds": wait.map(|it| seconds(it.1)),
         });
         let reply = Reply::json(429, &body).because("RATE_LIMIT_EXCEEDED");
-        match wait.filter(|_| self.options.shape.retry_after) {
-            Some(wait) => reply.with_header("retry-after", wait.to_string()),
-            None => reply,
-        }
+        self.options.shape.retry_after.add_to(reply, wait)
     }
 
     /// The body of a POST as an object, or the refusal.

@@ -20,7 +20,7 @@ pub struct Mail {
 }
 
 /// Who calls.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Partner {
     id: String,
     /// Keys and when they end.

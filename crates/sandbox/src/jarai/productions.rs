@@ -11,7 +11,7 @@ use crate::wire::{Call, Reply};
 use crate::world::{World, iso};
 
 /// A production.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Production {
     pub(crate) id: String,
     pub(crate) account_id: String,
@@ -80,7 +80,9 @@ impl Jarai {
         let after_ms = call.now_ms - production.polls.last_ms.unwrap_or(call.now_ms);
         let early = !told && production.polls.too_early(call.now_ms, floor_ms);
         if early && world.refuse_violations {
-            let mut reply = self.too_many(Some(floor_ms - after_ms)).about(id);
+            let mut reply = self
+                .too_many(Some((call.now_ms, floor_ms - after_ms)))
+                .about(id);
             reply
                 .violations
                 .push(Violation::EarlyPoll { after_ms, floor_ms });

@@ -46,7 +46,7 @@ impl Jarai {
             return self.error(400, "INVALID_REQUEST", &text);
         }
         if let Some(wait_ms) = self.quota(account_id, world).full_for(call.now_ms) {
-            let mut reply = self.too_many(Some(wait_ms));
+            let mut reply = self.too_many(Some((call.now_ms, wait_ms)));
             let name = "productions per account and day".to_owned();
             reply.violations.push(Violation::RateLimit(name));
             return reply;

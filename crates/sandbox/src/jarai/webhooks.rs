@@ -32,7 +32,7 @@ const EVENTS: [&str; 9] = [
 ];
 
 /// One registration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Subscription {
     id: String,
     url: String,

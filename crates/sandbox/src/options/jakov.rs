@@ -1,6 +1,6 @@
 //! JAKOV.AI: its settings and the shapes of its undocumented answers.
 
-use super::{ErrorBody, pick};
+use super::{ErrorBody, RetryAfter, pick};
 
 /// Settings of JAKOV.AI.
 #[derive(Debug, Clone)]
@@ -112,7 +112,7 @@ pub struct JakovShape {
     /// The wording of errors.
     pub errors: ErrorBody,
     /// `Retry-After` on 429.
-    pub retry_after: bool,
+    pub retry_after: RetryAfter,
     /// Fields that have no value yet are null; else absent.
     pub null_pending: bool,
     /// The export's array stands under this name; `None`: it is the body.
@@ -137,7 +137,7 @@ impl Default for JakovShape {
             reorder: false,
             skip_invalid: false,
             errors: ErrorBody::Error,
-            retry_after: true,
+            retry_after: RetryAfter::Seconds,
             null_pending: false,
             export_key: None,
             export_text: "generatedDescription",
@@ -181,7 +181,7 @@ impl JakovOptions {
             reorder: rng.u8(..3) == 0,
             skip_invalid: rng.u8(..4) == 0,
             errors: ErrorBody::pick(rng),
-            retry_after: rng.bool(),
+            retry_after: RetryAfter::pick(rng),
             null_pending: rng.bool(),
             export_key: pick(rng, &[None, Some("products"), Some("data"), Some("items")]),
             export_text: pick(rng, &["generatedDescription", "description"]),

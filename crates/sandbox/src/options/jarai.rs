@@ -1,6 +1,6 @@
 //! JARAI: its settings and the shapes of its undocumented answers.
 
-use super::pick;
+use super::{RetryAfter, pick};
 
 /// Settings of JARAI.
 #[derive(Debug, Clone)]
@@ -165,7 +165,7 @@ pub struct JaraiShape {
     /// Deliverables asked for too early: 404 or 409.
     pub too_early_code: u16,
     /// `Retry-After` on 429, besides the documented field of the body.
-    pub retry_after: bool,
+    pub retry_after: RetryAfter,
     /// More deliverables than the documented five: another video and an attribution package.
     pub more_deliverables: bool,
     /// Unknown fields are sprinkled over the answers.
@@ -182,7 +182,7 @@ impl Default for JaraiShape {
             envelope: ListEnvelope::Own,
             type_field: "type",
             too_early_code: 409,
-            retry_after: false,
+            retry_after: RetryAfter::Absent,
             more_deliverables: false,
             extras: false,
         }
@@ -241,7 +241,7 @@ impl JaraiOptions {
             envelope: pick(rng, &envelopes),
             type_field: pick(rng, &["type", "deliverableType", "kind"]),
             too_early_code: pick(rng, &[404, 409]),
-            retry_after: rng.bool(),
+            retry_after: RetryAfter::pick(rng),
             more_deliverables: rng.bool(),
             extras: rng.bool(),
         };

@@ -13,6 +13,8 @@ pub use productai::{ImageFormat, ModelPrice, ProductaiDialect, ProductaiOptions,
 
 use crate::dice::Dice;
 use crate::faults::FaultPlan;
+use crate::wire::Reply;
+use crate::world::{http_date, seconds};
 
 /// All settings of a sandbox.
 #[derive(Debug, Clone)]
@@ -108,6 +110,36 @@ impl ErrorBody {
                 Self::Empty,
             ],
         )
+    }
+}
+
+/// The header `Retry-After` of a 429.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// There is none.
+    Absent,
+    /// Whole seconds, rounded up.
+    Seconds,
+    /// A date of HTTP.
+    Date,
+}
+
+impl RetryAfter {
+    fn pick(rng: &mut fastrand::Rng) -> Self {
+        pick(rng, &[Self::Absent, Self::Seconds, Self::Date])
+    }
+
+    /// Adds the header; `wait` is now and the milliseconds to wait.
+    pub(crate) fn add_to(self, reply: Reply, wait: Option<(i64, i64)>) -> Reply {
+        match (self, wait) {
+            (Self::Absent, _) | (_, None) => reply,
+            (Self::Seconds, Some((_, wait_ms))) => {
+                reply.with_header("retry-after", seconds(wait_ms).to_string())
+            }
+            (Self::Date, Some((now_ms, wait_ms))) => {
+                reply.with_header("retry-after", http_date(now_ms + wait_ms))
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! ProductAI.photo: its settings and the shapes of its undocumented answers.
 
-use super::pick;
+use super::{RetryAfter, pick};
 use std::collections::BTreeMap;
 
 /// Settings of ProductAI.photo.
@@ -79,7 +79,7 @@ pub struct ProductaiShape {
     /// The wording of errors.
     pub dialect: ProductaiDialect,
     /// `Retry-After` on 429.
-    pub retry_after: bool,
+    pub retry_after: RetryAfter,
     /// Images come as this type; `None`: each job in turn.
     pub format: Option<ImageFormat>,
     /// Links carry a signature and an expiry. Without, they die when they are as old.
@@ -96,7 +96,7 @@ impl Default for ProductaiShape {
             submit_code: 200,
             out_of_tokens_code: 402,
             dialect: ProductaiDialect::Seed,
-            retry_after: true,
+            retry_after: RetryAfter::Seconds,
             format: None,
             signed_links: true,
             null_pending: false,
@@ -146,7 +146,7 @@ impl ProductaiOptions {
             submit_code: pick(rng, &[200, 200, 201, 202]),
             out_of_tokens_code: pick(rng, &[200, 400, 402, 500]),
             dialect: pick(rng, &[ProductaiDialect::Seed, ProductaiDialect::Coded]),
-            retry_after: rng.bool(),
+            retry_after: RetryAfter::pick(rng),
             format: if rng.bool() {
                 None
             } else {

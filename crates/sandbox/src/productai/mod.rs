@@ -14,10 +14,10 @@ use crate::options::{ImageFormat, ProductaiDialect, ProductaiOptions};
 use crate::timeline::{Polls, Timeline};
 use crate::window::{Daily, Rolling};
 use crate::wire::{Call, Reply, Verb};
-use crate::world::{Pending, World, seconds};
+use crate::world::{Pending, World};
 
 /// One image job.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ImageJob {
     pub(crate) id: String,
     number: u64,
@@ -56,7 +56,7 @@ impl ImageJob {
 }
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Productai {
     options: ProductaiOptions,
     jobs: BTreeMap<u64, ImageJob>,
@@ -107,7 +107,7 @@ impl Productai {
             (None, None) => None,
         };
         if let Some((wait_ms, name)) = wait {
-            let mut reply = self.too_many(Some(wait_ms));
+            let mut reply = self.too_many(Some((call.now_ms, wait_ms)));
             reply.violations.push(Violation::RateLimit(name.to_owned()));
             return Some(reply);
         }
@@ -147,7 +147,9 @@ impl Productai {
         if early {
             violations.push(Violation::EarlyPoll { after_ms, floor_ms });
             if world.refuse_violations {
-                let mut reply = self.too_many(Some(floor_ms - after_ms)).about(id);
+                let mut reply = self
+                    .too_many(Some((call.now_ms, floor_ms - after_ms)))
+                    .about(id);
                 reply.violations = violations;
                 return reply;
             }
@@ -246,13 +248,10 @@ impl Productai {
             .and_then(|number| self.jobs.get_mut(&number))
     }
 
-    /// 429 as this service words it.
-    pub(crate) fn too_many(&self, wait_ms: Option<i64>) -> Reply {
+    /// 429 as this service words it; `wait` is now and the milliseconds until the next is welcome.
+    pub(crate) fn too_many(&self, wait: Option<(i64, i64)>) -> Reply {
         let reply = self.error(429, "RATE_LIMIT_EXCEEDED", "too many requests");
-        match wait_ms.filter(|_| self.options.shape.retry_after) {
-            Some(wait_ms) => reply.with_header("retry-after", seconds(wait_ms).to_string()),
-            None => reply,
-        }
+        self.options.shape.retry_after.add_to(reply, wait)
     }
 
     fn error(&self, status: u16, code: &str, text: &str) -> Reply {

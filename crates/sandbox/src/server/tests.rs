@@ -14,12 +14,24 @@ async fn start(options: Options) -> SandboxServer {
 
 const UPSCALE: &str = r#"{"image_url":"https://example.com/image.jpg"}"#;
 
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+async fn get(url: &str) -> reqwest::Response {
+    client().get(url).send().await.unwrap()
+}
+
+async fn json(url: &str) -> serde_json::Value {
+    serde_json::from_str(&get(url).await.text().await.unwrap()).unwrap()
+}
+
 async fn post(
     server: &SandboxServer,
     path: &str,
     body: &str,
 ) -> reqwest::Result<reqwest::Response> {
-    reqwest::Client::new()
+    client()
         .post(format!("{}{path}", server.base_url()))
         .header("x-api-key", Options::default().productai.api_key)
         .header("content-type", "application/json")
@@ -44,19 +56,16 @@ async fn an_image_goes_all_the_way_over_a_real_socket() {
     let answer: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
     let link = answer["data"]["image_url"].as_str().unwrap();
     assert!(link.starts_with(&server.base_url()), "{link}");
-    let file = reqwest::get(link).await.unwrap();
+    let file = get(link).await;
     assert_eq!(file.status(), 200);
     let expected = server.with(|sandbox, _| sandbox.files(Provider::Productai, "22292"));
     assert_eq!(file.bytes().await.unwrap(), expected[0].bytes);
-    let head = reqwest::Client::new().head(link).send().await.unwrap();
+    let head = client().head(link).send().await.unwrap();
     assert_eq!(
         head.headers()["content-length"],
         expected[0].bytes.len().to_string()
     );
-    let page = reqwest::get(format!("{}/_sandbox/ledger?since=1", server.base_url()))
-        .await
-        .unwrap();
-    let page: serde_json::Value = serde_json::from_str(&page.text().await.unwrap()).unwrap();
+    let page = json(&format!("{}/_sandbox/ledger?since=1", server.base_url())).await;
     assert_eq!(page["summary"]["requests"], 3);
     assert_eq!(page["requests"].as_array().unwrap().len(), 2);
     assert_eq!(page["summary"]["charged"]["productai"], 20);
@@ -119,4 +128,75 @@ async fn a_webhook_is_sent_and_sent_again_until_it_is_answered() {
         let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         line.write_all(answer.as_bytes()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn serving_ends_with_its_shutdown_and_not_before() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let served = tokio::spawn(serve(Options::default(), listener, stopped));
+    assert_eq!(
+        json(&format!("{base}/_sandbox/health")).await["status"],
+        "ok"
+    );
+    assert_eq!(get(&format!("{base}/_sandbox/nothing")).await.status(), 404);
+    assert!(!served.is_finished());
+    stop.cancel();
+    served.await.unwrap().unwrap();
+    assert!(client().get(&base).send().await.is_err());
+}
+
+#[tokio::test]
+async fn an_operator_decides_over_the_pages() {
+    let mut options = Options {
+        speed: 10_000.0,
+        ..Options::default()
+    };
+    options.jarai.approval = crate::options::Approval::Never;
+    let account = options.jarai.accounts[0].clone();
+    let key = options.jarai.api_key.clone();
+    let server = start(options).await;
+    let body = serde_json::json!({
+        "topic": "t",
+        "languageId": account.languages[0],
+        "countryId": account.countries[0],
+        "avatarId": account.avatars[0],
+    });
+    let base = server.base_url();
+    let url = format!(
+        "{base}/jarai/v1/accounts/{}/productions",
+        account.account_id
+    );
+    let request = client().post(url).header("x-api-key", key);
+    let request = request
+        .header("content-type", "application/json")
+        .body(body.to_string());
+    let answer = request.send().await.unwrap().text().await.unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let id = answer["productionId"].as_str().unwrap();
+    let approve = format!("{base}/_sandbox/approve/{id}");
+    let mut approved = false;
+    // The whole production takes a tenth of a second; the page says when it waits.
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !approved {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the production never waited"
+        );
+        let answer = client()
+            .post(&approve)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        approved = answer.contains("true");
+    }
+    let jobs = json(&format!("{base}/_sandbox/jobs")).await;
+    assert_ne!(jobs[0]["status"], "AwaitingApproval");
+    assert_eq!(jobs[0]["submitted"]["topic"], "t");
 }

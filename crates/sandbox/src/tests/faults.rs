@@ -152,5 +152,44 @@ fn a_terminal_status_that_was_not_delivered_may_be_asked_for_again() {
 fn a_request_of_a_refused_key_or_a_full_window_meets_no_fault() {
     let mut caller = with(Provider::Jakov, Verb::Credits, FaultKind::LostAfterAccept);
     let refused = caller.send("GET", "/jakov/api/v1/credits", &[], "");
-    assert_eq!(refused.status, 401);
+    assert_eq!((refused.status, refused.delivery), (401, Delivery::Answer));
+    assert_eq!(refused.entry.fault, None);
+}
+
+#[test]
+fn a_poll_that_meets_a_fault_still_counts_as_a_poll() {
+    let kinds = [
+        FaultKind::ErrorBefore(500),
+        FaultKind::TooManyRequests,
+        FaultKind::BareTooManyRequests,
+    ];
+    for kind in kinds {
+        let mut caller = with(Provider::Productai, Verb::Poll, kind);
+        caller.productai("POST", "upscale", UPSCALE_SAMPLE);
+        assert!(
+            caller.productai("GET", "job/22292", "").clean() >= 429,
+            "{kind:?}"
+        );
+        caller.wait(1_000);
+        let hasty = caller.productai("GET", "job/22292", "");
+        let expected = [Violation::EarlyPoll {
+            after_ms: 1_000,
+            floor_ms: 3_000,
+        }];
+        assert_eq!(hasty.violations(), expected, "{kind:?}");
+    }
+}
+
+#[test]
+fn the_book_holds_the_status_that_went_over_the_wire() {
+    let cases = [
+        (FaultKind::ErrorAfter(504), 504),
+        (FaultKind::ResetBefore, 0),
+    ];
+    for (kind, status) in cases {
+        let mut caller = with(Provider::Productai, Verb::Submit, kind);
+        let entry = caller.productai("POST", "upscale", UPSCALE_SAMPLE).entry;
+        assert_eq!(entry.status, status);
+        assert!(entry.reason.is_some());
+    }
 }

@@ -239,6 +239,19 @@ fn history(seed: u64) -> String {
 }
 
 #[test]
+fn a_clone_goes_its_own_way() {
+    let mut caller = Caller::documented();
+    caller.productai("POST", "upscale", UPSCALE_SAMPLE);
+    let fork = caller.sandbox.clone();
+    caller.productai("POST", "upscale", UPSCALE_SAMPLE);
+    assert_eq!(
+        fork.jobs(NOON).count() + 1,
+        caller.sandbox.jobs(NOON).count()
+    );
+    assert_eq!(fork.ledger().charged(Provider::Productai), 20);
+}
+
+#[test]
 fn the_same_seed_has_the_same_history() {
     for seed in 0..20 {
         assert_eq!(history(seed), history(seed), "seed {seed}");

@@ -30,6 +30,47 @@ fn the_sixteenth_request_of_a_minute_is_refused_by_productai() {
 }
 
 #[test]
+fn the_book_tells_the_busiest_window() {
+    let mut caller = Caller::documented();
+    for wait in [0, 10_000, 49_999, 1, 30_000] {
+        caller.wait(wait);
+        caller.productai("GET", "key-check", "");
+    }
+    caller.jakov("GET", "credits", "");
+    let busiest = |ms, provider| {
+        caller
+            .sandbox
+            .ledger()
+            .busiest(ms, |it| it.provider == provider)
+    };
+    assert_eq!(busiest(60_000, Provider::Productai), 3);
+    assert_eq!(busiest(60_001, Provider::Productai), 4);
+    assert_eq!(busiest(1, Provider::Jakov), 1);
+}
+
+#[test]
+fn a_429_tells_seconds_a_date_or_nothing() {
+    use crate::options::RetryAfter;
+    let cases = [
+        (RetryAfter::Seconds, Some("60")),
+        (RetryAfter::Date, Some("Thu, 01 Jan 2026 12:01:00 GMT")),
+        (RetryAfter::Absent, None),
+    ];
+    for (retry_after, expected) in cases {
+        let mut options = Options::default();
+        options.productai.shape.retry_after = retry_after;
+        options.productai.requests_per_minute = 1;
+        let mut caller = Caller::new(options);
+        caller.productai("GET", "key-check", "");
+        let refused = caller.productai("GET", "key-check", "");
+        assert_eq!(
+            (refused.status, refused.header("retry-after")),
+            (429, expected)
+        );
+    }
+}
+
+#[test]
 fn jakov_counts_submits_and_reads_apart() {
     let mut caller = Caller::documented();
     for _ in 0..100 {
