@@ -12,7 +12,7 @@ use crate::exit::Failure;
 /// A table without lines, as wide as it must be; on a terminal it wraps to the terminal's width.
 pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     if io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }
