@@ -18,11 +18,18 @@ async fn a_command_is_open_until_it_has_an_outcome(fresh: Fresh) {
         .run("insert into job_commands (kind, job_id, command) values ('description', 1, 'cancel')")
         .await
         .unwrap();
-    let id = fresh.store.add_command(job.id, "priority", Some("7\0")).await.unwrap();
+    let id = fresh
+        .store
+        .add_command(job.id, "priority", Some("7\0"))
+        .await
+        .unwrap();
     let open = fresh.store.open_commands(10).await.unwrap();
     assert_eq!(open.len(), 2);
     assert_eq!((open[0].command.as_str(), open[0].job), ("cancel", job.id));
-    assert_eq!((open[1].id, open[1].value.as_deref()), (id, Some("7\u{fffd}")));
+    assert_eq!(
+        (open[1].id, open[1].value.as_deref()),
+        (id, Some("7\u{fffd}"))
+    );
     let done = |id, outcome: &str| Batch {
         commands: vec![CommandDone {
             id,
@@ -35,13 +42,17 @@ async fn a_command_is_open_until_it_has_an_outcome(fresh: Fresh) {
     assert_eq!(fresh.store.open_commands(10).await.unwrap().len(), 1);
     // The first outcome stays.
     fresh.store.commit(done(open[0].id, "again")).await.unwrap();
-    let outcomes = stranger.texts("select outcome from job_commands order by id").await;
+    let outcomes = stranger
+        .texts("select outcome from job_commands order by id")
+        .await;
     assert_eq!(outcomes, ["done", "-"]);
 }
 
 async fn a_repeated_webhook_is_stored_once(fresh: Fresh) {
     let add = |account: &'static str, key: &'static str| {
-        fresh.store.add_webhook(account, key, "{\"a\": \"\\u0000\"}", at(1))
+        fresh
+            .store
+            .add_webhook(account, key, "{\"a\": \"\\u0000\"}", at(1))
     };
     assert!(add("texts", "k1").await.unwrap());
     assert!(!add("texts", "k1").await.unwrap());
@@ -53,7 +64,11 @@ async fn a_repeated_webhook_is_stored_once(fresh: Fresh) {
 }
 
 async fn a_parked_webhook_waits_for_its_job(fresh: Fresh) {
-    fresh.store.add_webhook("texts", "k", "\0", at(1)).await.unwrap();
+    fresh
+        .store
+        .add_webhook("texts", "k", "\0", at(1))
+        .await
+        .unwrap();
     let hook = fresh.store.open_webhooks(10).await.unwrap().remove(0);
     for (state, left) in [("parked", 1), ("done", 0)] {
         let batch = Batch {
@@ -76,7 +91,11 @@ async fn a_lost_lane_leaves_a_command_open(fresh: Fresh) {
     drop(hold);
     let hold = fresh.hold().await;
     let job = fresh.description("1").await;
-    let id = fresh.store.add_command(job.id, "cancel", None).await.unwrap();
+    let id = fresh
+        .store
+        .add_command(job.id, "cancel", None)
+        .await
+        .unwrap();
     for (epoch, left) in [(old, 1), (hold.epochs[0].1, 0)] {
         let mut batch = fenced(epoch);
         batch.commands = vec![CommandDone {

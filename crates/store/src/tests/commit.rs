@@ -59,7 +59,10 @@ async fn every_state_reads_back_as_it_was_written(fresh: Fresh) {
 
     let failed = fresh.description("2").await;
     let failed = fresh
-        .advance(failed, &[Event::FoundInvalid(Fault::new("bad", "it is bad"))])
+        .advance(
+            failed,
+            &[Event::FoundInvalid(Fault::new("bad", "it is bad"))],
+        )
         .await;
     assert_eq!(failed.work.status(), Status::Failed);
     assert_eq!(failed.work.completed_at, Some(at(60)));
@@ -488,7 +491,10 @@ async fn nul_in_a_providers_words_does_not_stop_the_commit(fresh: Fresh) {
     let said = Event::Refused {
         submission: submission_id("s1"),
         verdict: Verdict::Wait,
-        fault: Fault::new("refused", "it said \0 and <b>'; drop table descriptions; --"),
+        fault: Fault::new(
+            "refused",
+            "it said \0 and <b>'; drop table descriptions; --",
+        ),
     };
     let mut batch = Batch {
         jobs: vec![change(&job, &said)],
@@ -499,7 +505,10 @@ async fn nul_in_a_providers_words_does_not_stop_the_commit(fresh: Fresh) {
     assert_eq!(fresh.store.commit(batch).await.unwrap(), durable());
     let job = fresh.job(job.id).await;
     let message = &job.work.state.fault().unwrap().message;
-    assert_eq!(message, "it said \u{fffd} and <b>'; drop table descriptions; --");
+    assert_eq!(
+        message,
+        "it said \u{fffd} and <b>'; drop table descriptions; --"
+    );
     let events = fresh.store.events(job.id).await.unwrap();
     assert_eq!(events[0].detail["plain"], "\\u0000");
     assert_eq!(events[0].event, "a\u{fffd}b");

@@ -40,7 +40,11 @@ const WORKERS: [(&str, &str); 14] = [
 
 const LEAST: [(&str, &str, &str); 3] = [
     ("descriptions", "ean", "'1'"),
-    ("image_generations", "image_url", "'https://a.example/1.png'"),
+    (
+        "image_generations",
+        "image_url",
+        "'https://a.example/1.png'",
+    ),
     ("productions", "topic", "'shoes'"),
 ];
 
@@ -86,24 +90,60 @@ async fn what_can_never_be_right_is_refused_by_name(fresh: Fresh) {
     let mut stranger = fresh.stranger().await;
     let huge = "x".repeat(1_000_000);
     for (sql, name) in [
-        ("insert into descriptions (product_brand) values ('x')", "descriptions_need_ean_or_product_name"),
-        ("insert into descriptions (ean) values ('  ')", "descriptions_need_ean_or_product_name"),
-        ("insert into image_generations (operation, image_url) values ('melt', 'x')", "image_generations_operation_is_known"),
-        ("insert into image_generations (prompt) values ('x')", "image_generations_need_image_url_or_source_job"),
-        ("insert into productions (topic) values (' ')", "productions_need_topic"),
-        ("insert into descriptions (ean, max_attempts) values ('1', 0)", "descriptions_max_attempts_from_1_to_100"),
-        ("insert into descriptions (ean, priority) values ('1', 2000000)", "descriptions_priority_within_a_million"),
-        ("insert into descriptions (ean, batch) values ('1', ' ')", "descriptions_names_are_not_blank"),
-        (&format!("insert into descriptions (ean) values ('{huge}')"), "descriptions_texts_are_not_huge"),
-        ("insert into job_commands (kind, job_id, command) values ('video', 1, 'x')", "job_commands_kind_is_known"),
+        (
+            "insert into descriptions (product_brand) values ('x')",
+            "descriptions_need_ean_or_product_name",
+        ),
+        (
+            "insert into descriptions (ean) values ('  ')",
+            "descriptions_need_ean_or_product_name",
+        ),
+        (
+            "insert into image_generations (operation, image_url) values ('melt', 'x')",
+            "image_generations_operation_is_known",
+        ),
+        (
+            "insert into image_generations (prompt) values ('x')",
+            "image_generations_need_image_url_or_source_job",
+        ),
+        (
+            "insert into productions (topic) values (' ')",
+            "productions_need_topic",
+        ),
+        (
+            "insert into descriptions (ean, max_attempts) values ('1', 0)",
+            "descriptions_max_attempts_from_1_to_100",
+        ),
+        (
+            "insert into descriptions (ean, priority) values ('1', 2000000)",
+            "descriptions_priority_within_a_million",
+        ),
+        (
+            "insert into descriptions (ean, batch) values ('1', ' ')",
+            "descriptions_names_are_not_blank",
+        ),
+        (
+            &format!("insert into descriptions (ean) values ('{huge}')"),
+            "descriptions_texts_are_not_huge",
+        ),
+        (
+            "insert into job_commands (kind, job_id, command) values ('video', 1, 'x')",
+            "job_commands_kind_is_known",
+        ),
     ] {
         let said = stranger.run(sql).await.unwrap_err();
         assert!(said.contains(name), "{said}");
     }
     if !fresh.is_postgres() {
         for (sql, name) in [
-            ("insert into descriptions (ean) values ('1' || char(0) || '2')", "descriptions_texts_have_no_nul"),
-            ("insert into descriptions (ean, run_at) values ('1', 'soon')", "descriptions_run_at_is_a_time"),
+            (
+                "insert into descriptions (ean) values ('1' || char(0) || '2')",
+                "descriptions_texts_have_no_nul",
+            ),
+            (
+                "insert into descriptions (ean, run_at) values ('1', 'soon')",
+                "descriptions_run_at_is_a_time",
+            ),
         ] {
             let said = stranger.run(sql).await.unwrap_err();
             assert!(said.contains(name), "{said}");
@@ -148,7 +188,10 @@ async fn a_pending_row_may_be_changed_and_its_version_rises(fresh: Fresh) {
     assert_eq!(changed.priority, 7);
     let hour = std::time::Duration::from_secs(3_600);
     let waits = changed.run_at.unwrap().since(job.created_at);
-    assert!(waits > hour.mul_f64(0.9) && waits < hour.mul_f64(1.1), "{waits:?}");
+    assert!(
+        waits > hour.mul_f64(0.9) && waits < hour.mul_f64(1.1),
+        "{waits:?}"
+    );
 }
 
 async fn an_update_of_a_workers_column_is_refused(fresh: Fresh) {
@@ -231,7 +274,9 @@ async fn a_repeated_dedupe_key_inserts_nothing(fresh: Fresh) {
             assert!(said.contains("dedupe_key is taken"), "{said}");
         }
     }
-    let eans = stranger.texts("select ean from descriptions order by id").await;
+    let eans = stranger
+        .texts("select ean from descriptions order by id")
+        .await;
     assert_eq!(eans, ["1", "1"]);
 }
 

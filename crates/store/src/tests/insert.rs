@@ -25,13 +25,23 @@ async fn every_column_of_a_new_job_reads_back(fresh: Fresh) {
         full(image("https://a.example/1.png")),
         full(production("shoes")),
     ] {
-        assert_eq!(fresh.store.insert_jobs(std::slice::from_ref(&new)).await.unwrap(), 1);
+        assert_eq!(
+            fresh
+                .store
+                .insert_jobs(std::slice::from_ref(&new))
+                .await
+                .unwrap(),
+            1
+        );
         let input = new.input.clone().unwrap();
         let job = fresh.newest(input.kind()).await;
         assert_eq!(job.input, input);
         assert_eq!(job.account, new.account);
         assert_eq!(job.client_product_id, new.client_product_id);
-        assert_eq!((job.batch, job.priority, job.run_at), (new.batch, -3, Some(at(5))));
+        assert_eq!(
+            (job.batch, job.priority, job.run_at),
+            (new.batch, -3, Some(at(5)))
+        );
         assert_eq!((job.version, job.work), (1, domain::Work::fresh(5)));
         assert_eq!(job.created_at, job.updated_at);
     }
@@ -45,11 +55,19 @@ async fn a_dedupe_key_inserts_once(fresh: Fresh) {
     let jobs = [keyed("1", "k1"), keyed("2", "k2"), keyed("3", "k1")];
     assert_eq!(fresh.store.insert_jobs(&jobs).await.unwrap(), 2);
     assert_eq!(fresh.store.insert_jobs(&jobs).await.unwrap(), 0);
-    assert_eq!(fresh.store.insert_jobs(&[keyed("4", "k4")]).await.unwrap(), 1);
+    assert_eq!(
+        fresh.store.insert_jobs(&[keyed("4", "k4")]).await.unwrap(),
+        1
+    );
 }
 
 async fn one_bad_row_refuses_the_whole_set(fresh: Fresh) {
-    let name = refused(fresh.store.insert_jobs(&[description("1"), description(" ")]).await);
+    let name = refused(
+        fresh
+            .store
+            .insert_jobs(&[description("1"), description(" ")])
+            .await,
+    );
     assert_eq!(name, "descriptions_need_ean_or_product_name");
     let all = JobFilter {
         limit: 10,
@@ -60,7 +78,9 @@ async fn one_bad_row_refuses_the_whole_set(fresh: Fresh) {
 }
 
 async fn large_sets_keep_their_order(fresh: Fresh) {
-    let jobs: Vec<NewJob> = (0..4_500).map(|number| description(&number.to_string())).collect();
+    let jobs: Vec<NewJob> = (0..4_500)
+        .map(|number| description(&number.to_string()))
+        .collect();
     assert_eq!(fresh.store.insert_jobs(&jobs).await.unwrap(), 4_500);
     let all = JobFilter {
         limit: 5_000,

@@ -70,7 +70,10 @@ async fn a_hold_notices_that_its_epoch_is_gone(fresh: Fresh) {
     let mut hold = fresh.hold().await;
     assert!(hold.check().await);
     let mut stranger = fresh.stranger().await;
-    stranger.run("update lanes set epoch = epoch + 1").await.unwrap();
+    stranger
+        .run("update lanes set epoch = epoch + 1")
+        .await
+        .unwrap();
     assert!(!hold.check().await);
 
     drop(hold);
@@ -90,11 +93,20 @@ async fn a_hold_notices_that_its_epoch_is_gone(fresh: Fresh) {
 async fn a_heartbeat_is_written_for_owned_lanes_only(fresh: Fresh) {
     let hold = fresh.hold().await;
     hold.beat(at(7)).await.unwrap();
-    assert_eq!(fresh.store.lane_owners().await.unwrap()[0].heartbeat_at, at(7));
+    assert_eq!(
+        fresh.store.lane_owners().await.unwrap()[0].heartbeat_at,
+        at(7)
+    );
     let mut stranger = fresh.stranger().await;
-    stranger.run("update lanes set epoch = epoch + 1").await.unwrap();
+    stranger
+        .run("update lanes set epoch = epoch + 1")
+        .await
+        .unwrap();
     hold.beat(at(9)).await.unwrap();
-    assert_eq!(fresh.store.lane_owners().await.unwrap()[0].heartbeat_at, at(7));
+    assert_eq!(
+        fresh.store.lane_owners().await.unwrap()[0].heartbeat_at,
+        at(7)
+    );
 }
 
 async fn migrating_twice_changes_nothing(fresh: Fresh) {
@@ -137,7 +149,10 @@ async fn a_newer_schema_is_named(fresh: Fresh) {
         .await
         .unwrap();
     let unknown = vec!["9000 from the future".to_owned()];
-    assert_eq!(fresh.store.schema().await.unwrap(), SchemaState::Newer { unknown });
+    assert_eq!(
+        fresh.store.schema().await.unwrap(),
+        SchemaState::Newer { unknown }
+    );
     let error = fresh.store.migrate().await.unwrap_err();
     assert!(matches!(error, StoreError::NewerSchema { .. }), "{error}");
 }
@@ -157,7 +172,13 @@ async fn a_url_that_names_no_database_is_refused_without_its_password() {
         "hunter2",
     ] {
         let error = Store::open(url, options.clone()).await.unwrap_err();
-        assert!(matches!(error, StoreError::CannotOpen { .. }), "{url}: {error}");
-        assert!(!error.to_string().contains("hunter2") || url == "hunter2", "{error}");
+        assert!(
+            matches!(error, StoreError::CannotOpen { .. }),
+            "{url}: {error}"
+        );
+        assert!(
+            !error.to_string().contains("hunter2") || url == "hunter2",
+            "{error}"
+        );
     }
 }

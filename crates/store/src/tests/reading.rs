@@ -76,7 +76,10 @@ async fn priority_goes_first_then_the_batches_in_turn_then_age(fresh: Fresh) {
 }
 
 async fn what_is_not_due_is_not_offered_but_is_announced(fresh: Fresh) {
-    let jobs = [job("now", None, 0, Some(0)), job("later", None, 9, Some(60))];
+    let jobs = [
+        job("now", None, 0, Some(0)),
+        job("later", None, 9, Some(60)),
+    ];
     fresh.store.insert_jobs(&jobs).await.unwrap();
     assert_eq!(offered(&fresh, &want(10, 100)).await, ["now"]);
     assert_eq!(fresh.store.next_due(at(0)).await.unwrap(), Some(at(60)));
@@ -127,11 +130,18 @@ async fn an_unknown_account_is_found_once_and_again_when_it_is_known(fresh: Fres
     fresh.store.insert_jobs(&jobs).await.unwrap();
     let kind = JobKind::Description;
     let known = ["texts".to_owned()];
-    let find = |unnamed| fresh.store.pending_with_unknown_account(kind, &known, unnamed, 10);
+    let find = |unnamed| {
+        fresh
+            .store
+            .pending_with_unknown_account(kind, &known, unnamed, 10)
+    };
     let found = find(true).await.unwrap();
     assert_eq!(found.iter().map(ean).collect::<Vec<_>>(), ["1"]);
     assert_eq!(find(false).await.unwrap().len(), 2);
-    let mark = Event::HeldBack(Some(Fault::new("unknown_account", "nobody is called ghost")));
+    let mark = Event::HeldBack(Some(Fault::new(
+        "unknown_account",
+        "nobody is called ghost",
+    )));
     let mut batch = Batch {
         jobs: vec![change(&found[0], &mark)],
         ..Batch::default()
@@ -140,7 +150,11 @@ async fn an_unknown_account_is_found_once_and_again_when_it_is_known(fresh: Fres
     assert_eq!(fresh.store.commit(batch).await.unwrap(), durable());
     assert!(find(true).await.unwrap().is_empty());
     let both = ["texts".to_owned(), "ghost".to_owned()];
-    let again = |known| fresh.store.pending_with_known_account(kind, known, false, 10);
+    let again = |known| {
+        fresh
+            .store
+            .pending_with_known_account(kind, known, false, 10)
+    };
     assert!(again(&known).await.unwrap().is_empty());
     assert_eq!(again(&both).await.unwrap().len(), 1);
 }
@@ -163,7 +177,12 @@ async fn pages_follow_each_other_under_every_filter(fresh: Fresh) {
     let mut jobs: Vec<NewJob> = (0..25)
         .map(|number| NewJob {
             client_product_id: Some(format!("p{}", number % 5)),
-            ..job(&number.to_string(), Some(if number < 10 { "a" } else { "b" }), 0, None)
+            ..job(
+                &number.to_string(),
+                Some(if number < 10 { "a" } else { "b" }),
+                0,
+                None,
+            )
         })
         .collect();
     jobs.push(image("https://a.example/1.png"));
@@ -184,7 +203,10 @@ async fn pages_follow_each_other_under_every_filter(fresh: Fresh) {
     for (filter, expected) in [
         (with(|filter| filter.kind = Some(JobKind::Description)), 25),
         (with(|filter| filter.batch = Some("a".to_owned())), 10),
-        (with(|filter| filter.client_product_id = Some("p3".to_owned())), 5),
+        (
+            with(|filter| filter.client_product_id = Some("p3".to_owned())),
+            5,
+        ),
         (with(|filter| filter.status = Some(Status::Failed)), 1),
         (with(|filter| filter.error_code = Some("bad".to_owned())), 1),
         (with(|filter| filter.account = Some("texts".to_owned())), 1),
@@ -218,7 +240,9 @@ async fn counts_add_up_to_what_was_inserted(fresh: Fresh) {
     ];
     fresh.store.insert_jobs(&jobs).await.unwrap();
     let one = fresh.store.pending(&want(1, 1)).await.unwrap().remove(0);
-    let one = fresh.advance(one, &[planned("s"), accepted("s", "r")]).await;
+    let one = fresh
+        .advance(one, &[planned("s"), accepted("s", "r")])
+        .await;
     let seen = Event::Seen {
         status: "AwaitingApproval".to_owned(),
     };
@@ -226,7 +250,10 @@ async fn counts_add_up_to_what_was_inserted(fresh: Fresh) {
     let counts = fresh.store.counts(None).await.unwrap();
     assert_eq!(counts.iter().map(|count| count.jobs).sum::<i64>(), 4);
     let waiting = counts.iter().find(|count| count.awaiting_approval).unwrap();
-    assert_eq!((waiting.status, waiting.jobs, waiting.credits), (Status::Running, 1, 3));
+    assert_eq!(
+        (waiting.status, waiting.jobs, waiting.credits),
+        (Status::Running, 1, 3)
+    );
     assert_eq!(waiting.account.as_deref(), Some("texts"));
     assert!(waiting.oldest.is_some());
     let of_batch = fresh.store.counts(Some("a")).await.unwrap();
@@ -256,7 +283,10 @@ async fn money_is_counted_by_outcome(fresh: Fresh) {
     assert_eq!(spent.len(), 1);
     let spent = &spent[0];
     assert_eq!(spent.provider, Provider::Jakov);
-    assert_eq!((spent.submissions, spent.accepted, spent.unknown), (1, 1, 2));
+    assert_eq!(
+        (spent.submissions, spent.accepted, spent.unknown),
+        (1, 1, 2)
+    );
     assert_eq!((spent.credits, spent.reserved), (8, 6));
     assert!(fresh.store.spent_since(at(51)).await.unwrap().is_empty());
     let known = fresh
@@ -278,9 +308,16 @@ async fn events_after_a_number_come_in_order(fresh: Fresh) {
     }
     let first = fresh.store.events_after(0, 2).await.unwrap();
     let rest = fresh.store.events_after(first[1].seq, 10).await.unwrap();
-    let words: Vec<&str> = first.iter().chain(&rest).map(|row| row.event.as_str()).collect();
+    let words: Vec<&str> = first
+        .iter()
+        .chain(&rest)
+        .map(|row| row.event.as_str())
+        .collect();
     assert_eq!(words, ["a", "b", "c"]);
-    assert_eq!(rest[0].detail, serde_json::json!({ "text": "c", "n": [1, null, 2.5] }));
+    assert_eq!(
+        rest[0].detail,
+        serde_json::json!({ "text": "c", "n": [1, null, 2.5] })
+    );
     assert_eq!(fresh.store.events(job.id).await.unwrap().len(), 3);
 }
 

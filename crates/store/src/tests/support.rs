@@ -87,10 +87,7 @@ impl Fresh {
 
     /// Inserts a description and reads it.
     pub(super) async fn description(&self, ean: &str) -> Job {
-        self.store
-            .insert_jobs(&[description(ean)])
-            .await
-            .unwrap();
+        self.store.insert_jobs(&[description(ean)]).await.unwrap();
         self.newest(JobKind::Description).await
     }
 
