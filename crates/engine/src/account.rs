@@ -162,6 +162,17 @@ impl Account {
         }
     }
 
+    /// The least time after a read whose answer was not heard: the provider may have told a state in
+    /// which it asks for longer, and counts from there.
+    #[must_use]
+    pub fn unsure_interval(&self, phase: Phase) -> Duration {
+        let longer = match (self.provider, phase) {
+            (Provider::Jarai, Phase::Queued | Phase::Unrecognised) => self.polling.producing,
+            (Provider::Jakov | Provider::Productai | Provider::Jarai, _) => Duration::ZERO,
+        };
+        self.interval(phase).max(longer)
+    }
+
     /// The least time between two reads of a job in this phase.
     #[must_use]
     pub fn interval(&self, phase: Phase) -> Duration {

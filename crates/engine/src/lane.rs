@@ -127,8 +127,11 @@ pub(crate) struct Lane {
     quota_window: Option<Window>,
     quotas: BTreeMap<String, Budget>,
     pauses: BTreeMap<(String, String), Pause>,
-    /// After an unknown answer one item goes at a time, until one succeeds (DESIGN.md, Never twice).
+    /// Trust is earned: at the start, and after an unknown answer, one item goes at a time and waits
+    /// for its answer, until one succeeds (DESIGN.md, Never twice).
     pub(crate) careful: bool,
+    /// An answer to a batch did not tell its items apart: batches of one from here on.
+    pub(crate) answers_are_ambiguous: bool,
     /// Parts of batches that were refused as a whole, to be sent apart until the guilty one stands
     /// alone.
     pub(crate) parts: VecDeque<Vec<JobId>>,
@@ -162,7 +165,8 @@ impl Lane {
             quota_window,
             quotas: BTreeMap::new(),
             pauses: BTreeMap::new(),
-            careful: false,
+            careful: true,
+            answers_are_ambiguous: false,
             parts: VecDeque::new(),
             turns: HashMap::new(),
             live_refs: BTreeSet::new(),

@@ -118,6 +118,8 @@ impl Engine {
             .open_submissions(std::slice::from_ref(key))
             .await?
         {
+            let answered = row.http_status.is_some_and(is_success);
+            lane.answers_are_ambiguous |= answered && row.outcome == Fate::Unknown;
             lane.live_refs.extend(row.client_ref.clone());
             ledger.entry(row.id.clone()).or_default().push(row);
         }
@@ -128,7 +130,16 @@ impl Engine {
         let names = lane.accounts.clone();
         self.lanes.insert(key.clone(), lane);
         let jobs = self.store.open_jobs(&names).await?;
-        let reads = self.store.last_reads(key).await?.into_iter().collect();
+        let mut reads: BTreeMap<JobId, LastRead> = self
+            .store
+            .last_reads(key)
+            .await?
+            .into_iter()
+            .map(|(job, at)| (job, LastRead { at, heard: true }))
+            .collect();
+        for request in &requests {
+            note_read(&mut reads, request, now);
+        }
         self.load_jobs(jobs, &ledger, &reads, now).await?;
         self.load_requests(key, requests, &ledger, in_air, first);
         self.settle_interrupted(key, now, draft);
@@ -139,7 +150,7 @@ impl Engine {
         &mut self,
         jobs: Vec<store::Job>,
         ledger: &Ledger,
-        reads: &BTreeMap<JobId, Timestamp>,
+        reads: &BTreeMap<JobId, LastRead>,
         now: Timestamp,
     ) -> Result<(), LoadError> {
         let rows: HashMap<JobId, &SubmissionRow> = ledger
@@ -175,12 +186,12 @@ impl Engine {
                 open.location.clone_from(&row.location);
                 open.fate = row.outcome;
             }
-            let since = reads
-                .get(&id)
-                .copied()
-                .or(open.job.work.submitted_at)
-                .unwrap_or(now);
-            open.next_read = since + account.interval(open.phase);
+            open.next_read = match reads.get(&id) {
+                Some(read) if read.heard => read.at + account.interval(open.phase),
+                Some(read) => read.at + account.unsure_interval(open.phase),
+                // Never read: the interval counts from the answer to the submit, which came by now.
+                None => now + account.interval(open.phase),
+            };
             let has_files = matches!(open.phase, Phase::AwaitingApproval | Phase::Distributing);
             if status == Status::Capturing || (status == Status::Running && has_files) {
                 open.capture = Some(Capture {
@@ -292,6 +303,41 @@ impl Engine {
             }
         }
     }
+}
+
+/// When a job's state was last read, and whether the answer was heard.
+#[derive(Debug, Clone, Copy)]
+struct LastRead {
+    at: Timestamp,
+    heard: bool,
+}
+
+/// A read that nobody answered reached the provider by now at the latest, since its process is gone.
+fn note_read(reads: &mut BTreeMap<JobId, LastRead>, request: &Request, now: Timestamp) {
+    let Some(job) = request
+        .job
+        .filter(|_| matches!(request.verb.as_str(), "status" | "link"))
+    else {
+        return;
+    };
+    let read = match request.answered_at {
+        Some(at) => LastRead {
+            at,
+            heard: request.http_status.is_some_and(is_success),
+        },
+        None => LastRead {
+            at: now,
+            heard: false,
+        },
+    };
+    let known = reads.get(&job).copied();
+    if known.is_none_or(|known| known.at <= read.at) {
+        reads.insert(job, read);
+    }
+}
+
+fn is_success(code: u16) -> bool {
+    (200..300).contains(&code)
 }
 
 fn request_id(request: &Request) -> Option<FlightId> {

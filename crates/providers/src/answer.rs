@@ -28,6 +28,12 @@ const UNIX_SECONDS_FROM: i64 = 1_000_000_000;
 /// ProductAI's word for an empty balance, which may come under any HTTP status, also 200.
 const OUT_OF_TOKENS: &str = "OUT_OF_TOKENS";
 
+/// A shorter key (of a sandbox) could be a word of the answer, and is left where it stands.
+const SHORTEST_KEY: usize = 12;
+
+/// A longer body is an export, and no error that could echo a key.
+const LONGEST_ERROR: usize = 4 * 1024 * 1024;
+
 /// An answer, taken apart.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -45,8 +51,15 @@ pub(crate) struct Words {
 }
 
 impl Answer {
-    pub(crate) fn new(response: http::Response<Bytes>) -> Self {
+    /// Takes an answer apart. A provider may echo our key in an error: no reader gets to see it.
+    pub(crate) fn new(response: http::Response<Bytes>, key: Option<&str>) -> Self {
         let (parts, body) = response.into_parts();
+        let body = match key {
+            Some(key) if key.len() >= SHORTEST_KEY && body.len() <= LONGEST_ERROR => {
+                without_key(body, key)
+            }
+            _ => body,
+        };
         Self {
             status: parts.status.as_u16(),
             headers: parts.headers,
@@ -81,8 +94,7 @@ impl Answer {
     }
 
     pub(crate) fn correlation_id(&self) -> Option<String> {
-        let id = self.header("x-correlation-id")?;
-        Some(capped(&masked(id), MESSAGE_BYTES))
+        self.header("x-correlation-id").map(sentence)
     }
 
     /// What the rate headers say; `at` is when the answer came.
@@ -106,14 +118,8 @@ impl Answer {
     }
 
     /// The body for people, secrets masked, at most 64 KiB.
-    pub(crate) fn kept(&self, key: Option<&str>) -> String {
-        // A little more than is kept, so that a key is whole where it is masked.
-        let window = KEPT_BYTES + key.map_or(0, str::len);
-        let text = String::from_utf8_lossy(self.body.get(..window).unwrap_or(&self.body));
-        let text = match key {
-            Some(key) if !key.is_empty() => text.replace(key, "…"),
-            _ => text.into_owned(),
-        };
+    pub(crate) fn kept(&self) -> String {
+        let text = String::from_utf8_lossy(self.body.get(..KEPT_BYTES).unwrap_or(&self.body));
         capped(&masked(&text), KEPT_BYTES)
     }
 
@@ -150,8 +156,8 @@ impl Answer {
             .1
             .unwrap_or_else(|| format!("the provider answered HTTP {}", self.status));
         Words {
-            code: capped(&masked(&code), 100),
-            message: capped(&masked(&message), MESSAGE_BYTES),
+            code: sentence(&code),
+            message: sentence(&message),
         }
     }
 
@@ -285,6 +291,22 @@ impl Outcome {
         matches!(self, Self::Submitted(items)
             if items.iter().any(|item| matches!(item, ItemOutcome::Accepted { .. })))
     }
+}
+
+fn without_key(body: Bytes, key: &str) -> Bytes {
+    let key_bytes = key.as_bytes();
+    let has_key = body
+        .windows(key_bytes.len())
+        .any(|window| window == key_bytes);
+    if !has_key {
+        return body;
+    }
+    String::from_utf8_lossy(&body).replace(key, "…").into()
+}
+
+/// A provider's words as they may be stored and shown: secrets masked, at most 500 bytes.
+pub(crate) fn sentence(words: &str) -> String {
+    capped(&masked(words), MESSAGE_BYTES)
 }
 
 /// Code and message of an error body.

@@ -7,8 +7,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use domain::{Provider, Timestamp};
-use http::HeaderValue;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -49,7 +49,7 @@ pub struct Client {
 struct Key {
     /// As the header carries it; marked sensitive.
     header: HeaderValue,
-    /// As people know it, to keep it out of kept answers.
+    /// As people know it, to keep it out of what is read.
     text: SecretString,
 }
 
@@ -64,7 +64,12 @@ impl Client {
         base_url: &str,
         api_key: SecretString,
     ) -> Result<Self, BadEndpoint> {
-        let text = SecretString::from(api_key.expose_secret().trim());
+        let trimmed = api_key.expose_secret().trim();
+        let text = if trimmed.len() == api_key.expose_secret().len() {
+            api_key
+        } else {
+            SecretString::from(trimmed)
+        };
         if text.expose_secret().is_empty() {
             return Err(BadEndpoint::NoKey(provider));
         }
@@ -136,6 +141,11 @@ impl Client {
         if let Some(body) = draft.body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             *request.body_mut() = body.into();
+        } else if request.method() == Method::POST {
+            // Nothing says so by itself, and some gateways answer 411 to a POST without a length.
+            request
+                .headers_mut()
+                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         if matches!(call, Call::Export { .. }) {
             request.extensions_mut().insert(LongAnswer);
@@ -173,7 +183,8 @@ impl Client {
             Ok(response) => response,
             Err(error) => return unanswered(call, &error),
         };
-        let answer = Answer::new(response);
+        let key = self.key.as_ref().map(|key| key.text.expose_secret());
+        let answer = Answer::new(response, key);
         let outcome = match self.provider {
             _ if !call.is_for(self.provider) => Outcome::Refused(Refusal::Invalid {
                 code: "unsupported_call".to_owned(),
@@ -183,7 +194,7 @@ impl Client {
             Provider::Productai => productai::read(call, &answer, at),
             Provider::Jarai => jarai::read(call, &answer, at),
         };
-        let kept = outcome.wants_its_answer_kept().then(|| self.kept(&answer));
+        let kept = outcome.wants_its_answer_kept().then(|| answer.kept());
         Reply {
             http_status: Some(answer.status()),
             outcome,
@@ -191,10 +202,6 @@ impl Client {
             correlation_id: answer.correlation_id(),
             kept,
         }
-    }
-
-    fn kept(&self, answer: &Answer) -> String {
-        answer.kept(self.key.as_ref().map(|key| key.text.expose_secret()))
     }
 }
 

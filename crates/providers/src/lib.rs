@@ -17,6 +17,8 @@ mod productai;
 mod remote;
 mod reply;
 mod send;
+#[cfg(test)]
+mod tests;
 mod url_parts;
 pub mod webhook;
 

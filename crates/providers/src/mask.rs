@@ -61,8 +61,7 @@ impl fmt::Display for SignedUrl {
 /// JSON fields that are named like secrets.
 #[must_use]
 pub fn masked(text: &str) -> String {
-    let passes: [fn(&str, &str, usize) -> Option<Range<usize>>; 5] =
-        [json_secret, url_query, url_user, prefixed_key, signature];
+    let passes: [Finder; 5] = [json_secret, url_query, url_user, prefixed_key, signature];
     let mut text = text.to_owned();
     for next in passes {
         text = without(&text, next);
@@ -121,9 +120,12 @@ const KEY_PREFIXES: [&str; 2] = ["jarai_", "ejaj_"];
 /// A prefix with fewer characters behind it is a word (`jarai_account_id`), no key.
 const SHORTEST_KEY: usize = 12;
 
-/// `text` with what `next` finds, from left to right, replaced by `…`. `next` gets the text, the
-/// same text in lower case (same byte positions), and where to go on.
-fn without(text: &str, next: fn(&str, &str, usize) -> Option<Range<usize>>) -> String {
+/// Finds the next secret: in the text, in the same text in lower case (same byte positions), from a
+/// position on.
+type Finder = fn(&str, &str, usize) -> Option<Range<usize>>;
+
+/// `text` with what `next` finds, from left to right, replaced by `…`.
+fn without(text: &str, next: Finder) -> String {
     let lower = text.to_ascii_lowercase();
     let mut shown = String::with_capacity(text.len());
     let mut from = 0;

@@ -82,6 +82,10 @@ pub enum Outcome {
 
 /// What came of one item of a submit.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every item is accepted, so the large variant is the usual one"
+)]
 pub enum ItemOutcome {
     /// The provider took it.
     Accepted {

@@ -107,12 +107,8 @@ impl Http {
             export_cap,
         } = options;
         let common = || {
-            reqwest::Client::builder()
+            bare_builder()
                 .connect_timeout(connect_timeout)
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .no_proxy()
                 .user_agent(user_agent.clone())
         };
         let paid = common()
@@ -132,7 +128,8 @@ impl Http {
         })
     }
 
-    /// Sends one request once. `paid` picks a fresh connection and the submit's time-out.
+    /// Sends one request once. `paid` picks a fresh connection and the submit's time-out: right for
+    /// every call that must not be repeated ([`Call::acts_once`](crate::Call::acts_once)).
     ///
     /// An answer that is not a 2xx comes back even if its body broke off, since its status alone
     /// says enough.
@@ -165,6 +162,19 @@ impl Http {
         }
         Ok(answer)
     }
+}
+
+/// A client that does nothing by itself.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place where the defaults that the lint warns of are undone"
+)]
+pub(crate) fn bare_builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
 }
 
 async fn read_body(response: &mut reqwest::Response, cap: usize) -> Result<Bytes, SendError> {

@@ -120,6 +120,11 @@ impl Engine {
                     self.set_pause(key, account, rest, &fault_of(refusal).message, at, draft);
                 }
             }
+            // The provider may have accepted, or not: each further try could be one more job in doubt.
+            Outcome::Unknown { reason } if is_submit => {
+                let rest = rest(SUBMITS, "outcome_unknown", None);
+                self.set_pause(key, account, rest, reason, at, draft);
+            }
             Outcome::Unknown { .. } => {}
             _ => self.lift_pauses(key, account, quota, is_submit, at, draft),
         }

@@ -68,7 +68,7 @@ impl Engine {
 
     fn ask_again(&mut self, account: &Account, job: JobId, at: Timestamp) {
         if let Some(open) = self.open.get_mut(&job) {
-            open.next_read = at + account.interval(open.phase);
+            open.next_read = at + account.unsure_interval(open.phase);
         }
     }
 

@@ -51,6 +51,9 @@ impl Engine {
                     continue;
                 }
                 self.plan_submit(key, &mut ready, now, draft);
+                if self.lanes.get(key).is_some_and(|lane| lane.careful) {
+                    ready.clear();
+                }
             } else {
                 if !self.has_room(key, read_group, false, now, wake) {
                     reads.clear();
@@ -126,6 +129,13 @@ impl Engine {
         !ready.is_empty() && self.has_room(key, group, true, now, wake)
     }
 
+    /// A careful lane has one submit on the wire, and waits for its answer.
+    fn waits_for_its_one_submit(&self, key: &LaneKey) -> bool {
+        let submits =
+            |flight: &Flight| matches!(flight, Flight::Submit { lane, .. } if lane == key);
+        self.lanes.get(key).is_some_and(|lane| lane.careful) && self.flights.values().any(submits)
+    }
+
     /// Pending jobs, if a submit could leave at all and something may be pending.
     async fn ready(
         &mut self,
@@ -135,6 +145,9 @@ impl Engine {
         draft: &mut Draft,
         wake: &mut Wake,
     ) -> Result<Vec<crate::submit::Ready>, StoreError> {
+        if self.waits_for_its_one_submit(key) {
+            return Ok(Vec::new());
+        }
         let Some(lane) = self.lanes.get_mut(key) else {
             return Ok(Vec::new());
         };

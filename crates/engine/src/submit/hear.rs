@@ -157,6 +157,7 @@ impl Engine {
         };
         if verdicts.iter().any(|v| matches!(v, Verdicts::Unknown(_))) {
             lane.careful = true;
+            lane.answers_are_ambiguous |= matches!(reply.outcome, Outcome::Submitted(_));
         } else if verdicts
             .iter()
             .any(|v| matches!(v, Verdicts::Accepted { .. }))

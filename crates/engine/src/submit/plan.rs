@@ -374,7 +374,7 @@ impl Engine {
         let Some(places) = lane.take(group, quota.as_deref(), true, now) else {
             return;
         };
-        let size = if lane.careful {
+        let size = if lane.careful || lane.answers_are_ambiguous {
             1
         } else {
             account.policy.batch_size.max(1)

@@ -45,7 +45,7 @@ impl Engine {
             }
             let friends = self
                 .store
-                .pending_with_account_known_now(kind, &known, takes_unnamed, AT_ONCE)
+                .pending_with_known_account(kind, &known, takes_unnamed, AT_ONCE)
                 .await?;
             for job in friends {
                 hold(job, None, now, draft);

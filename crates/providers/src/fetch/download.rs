@@ -15,7 +15,7 @@ use super::address::is_global;
 use super::resolver::{NotGlobal, PublicOnly};
 use super::sniff::sniff;
 use crate::mask::SignedUrl;
-use crate::send::said;
+use crate::send::{bare_builder, said};
 
 /// How often a host may send us on.
 const MOST_REDIRECTS: usize = 3;
@@ -146,13 +146,9 @@ impl Fetcher {
             ));
         }
         let common = || {
-            reqwest::Client::builder()
+            bare_builder()
                 .connect_timeout(options.connect_timeout)
                 .read_timeout(options.idle_timeout)
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .no_proxy()
                 .gzip(false)
                 .user_agent(options.user_agent.clone())
         };
@@ -264,9 +260,11 @@ impl Fetcher {
             let missing = HEAD - head.len();
             head.extend(chunk.iter().take(missing));
             hash.update(&chunk);
-            into.write_all(&chunk).await.map_err(local)?;
+            into.write_all(&chunk)
+                .await
+                .map_err(|error| local(&error))?;
         }
-        into.flush().await.map_err(local)?;
+        into.flush().await.map_err(|error| local(&error))?;
         match expected {
             Some(expected) if bytes < expected => {
                 return Err(FetchError::Short {
@@ -303,6 +301,10 @@ fn content_type(response: &Response) -> Option<String> {
 }
 
 /// Where a redirect leads; the next round checks it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a redirect's target is relative to the page, not to a base URL of ours"
+)]
 fn target(at: &Url, response: &Response) -> Result<Url, FetchError> {
     let location = response.headers().get(LOCATION);
     let location = location.and_then(|location| location.to_str().ok());
@@ -323,7 +325,7 @@ fn http_unavailable(status: u16) -> FetchError {
     }
 }
 
-fn local(error: std::io::Error) -> FetchError {
+fn local(error: &std::io::Error) -> FetchError {
     FetchError::Local {
         reason: error.to_string(),
     }

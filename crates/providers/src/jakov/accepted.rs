@@ -11,10 +11,9 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::{CLIENT_ID, EAN, ID};
-use crate::answer::{Answer, envelope};
+use crate::answer::{Answer, envelope, sentence};
 use crate::call::DescriptionItem;
 use crate::json;
-use crate::mask::masked;
 use crate::remote::RemoteJob;
 use crate::reply::{ItemOutcome, MatchedBy, Outcome};
 
@@ -157,7 +156,7 @@ fn refusal(object: &Value, in_refused_list: bool) -> Option<(String, String)> {
     let (code, message) = envelope(object);
     let code = code.or(status).unwrap_or_else(|| "rejected".to_owned());
     let message = message.unwrap_or_else(|| "the provider refused this product".to_owned());
-    Some((masked(&code), masked(&message)))
+    Some((sentence(&code), sentence(&message)))
 }
 
 fn unknown(reason: &str) -> ItemOutcome {

@@ -10,7 +10,7 @@ use domain::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::answer::{Answer, envelope};
+use crate::answer::{Answer, envelope, sentence};
 use crate::call::{Call, DescriptionItem, Submit};
 use crate::json;
 use crate::mask::masked_value;
@@ -153,8 +153,8 @@ pub(crate) fn job_in(product: &Value, status: String) -> RemoteJob {
     job.completed_at = json::time_field(product, &["completedAt"]);
     if let Phase::Failed { .. } = phase {
         let (code, message) = envelope(product);
-        job.error_code = code.or_else(|| Some(json::plain_name(&job.status)));
-        job.error_message = message;
+        job.error_code = code.map(|code| sentence(&code));
+        job.error_message = message.map(|message| sentence(&message));
         if job.status.eq_ignore_ascii_case("not_found") {
             job.error_code = Some("not_found".to_owned());
         }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::answer::{Answer, envelope};
+use crate::answer::{Answer, envelope, sentence};
 use crate::json;
-use crate::mask::{SignedUrl, masked};
+use crate::mask::SignedUrl;
 use crate::remote::{Phase, RemoteDeliverable, RemoteJob};
 use crate::reply::{ItemOutcome, MatchedBy, Outcome};
 
@@ -76,8 +76,8 @@ pub(crate) fn job_in(production: &Value, id: String, status: String) -> RemoteJo
     let phase = phase(&status, code.as_deref());
     let failed = matches!(phase, Phase::Failed { .. });
     let mut job = RemoteJob::new(id, status, phase);
-    job.error_code = code.filter(|_| failed).map(|code| masked(&code));
-    job.error_message = message.filter(|_| failed).map(|text| masked(&text));
+    job.error_code = code.filter(|_| failed).map(|code| sentence(&code));
+    job.error_message = message.filter(|_| failed).map(|text| sentence(&text));
     job.created_at = json::time_field(production, &["createdAt", "triggeredAt"]);
     job.completed_at = json::time_field(production, &["completedAt", "publishedAt"]);
     job.expires_at = json::time_field(production, &["expiresAt"]);

@@ -8,10 +8,10 @@ use domain::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::answer::{Answer, Words};
+use crate::answer::{Answer, Words, sentence};
 use crate::call::{Call, Submit};
 use crate::json;
-use crate::mask::{SignedUrl, masked, masked_value};
+use crate::mask::{SignedUrl, masked_value};
 use crate::remote::{Phase, RemoteJob};
 use crate::reply::{ItemOutcome, MatchedBy, Outcome, Refusal};
 use crate::url_parts::{Draft, segment};
@@ -166,10 +166,10 @@ fn job_or_state(body: &Value, asked: &str) -> Option<RemoteJob> {
                 let inner = error.and_then(|error| json::text_field(error, names));
                 inner.or_else(|| json::text_field(data, names))
             };
-            job.error_code = word(&["code", "error_code"]).map(|code| masked(&code));
+            job.error_code = word(&["code", "error_code"]).map(|code| sentence(&code));
             job.error_message = word(&["message", "details", "error_message"])
                 .or_else(|| error.and_then(json::text))
-                .map(|message| masked(&message));
+                .map(|message| sentence(&message));
         }
         _ => {}
     }
@@ -202,12 +202,13 @@ fn link(value: &Value) -> Option<String> {
 }
 
 /// What a state means: the document's RUNNING, COMPLETED and ERROR, the vendor's clients' FAILED
-/// and TIMEOUT, a second-hand NOT_STARTED, and the newer dialect's four in lower case.
+/// and TIMEOUT, a second-hand NOT_STARTED, the newer dialect's four in lower case, and the
+/// webhook's success.
 pub(crate) fn phase(status: &str) -> Phase {
     match json::plain_name(status).as_str() {
         "notstarted" | "pending" | "queued" => Phase::Queued,
         "running" | "processing" => Phase::Working,
-        "completed" => Phase::Done,
+        "completed" | "success" => Phase::Done,
         "error" | "failed" | "timeout" => Phase::Failed {
             safe_to_resubmit: false,
         },

@@ -129,10 +129,7 @@ fn of_jakov(body: &Value) -> WebhookEvent {
 fn of_productai(body: &Value) -> WebhookEvent {
     let mut event = bare(json::text_field(body, &["status"]).unwrap_or_default());
     event.remote_id = json::text_field(body, &["job_id", "jobId", "id"]);
-    let phase = match event.event.to_ascii_lowercase().as_str() {
-        "success" => Phase::Done,
-        other => productai::phase(other),
-    };
+    let phase = productai::phase(&event.event);
     event.kind = match (phase, &event.remote_id) {
         (Phase::Done, Some(_)) => WebhookKind::Done,
         (Phase::Failed { .. }, Some(_)) => WebhookKind::Failed,
