@@ -77,6 +77,7 @@ fn sandbox_config(url: &Url, speed: f64) -> Result<String, Failure> {
         base_url: url.as_str(),
         host,
         speed,
+        complete_at: "Published",
     };
     let keys = ["JAKOV_API_KEY", "PRODUCTAI_API_KEY", "JARAI_API_KEY"]
         .map(|variable| format!("api_key_env = \"{variable}\""));
@@ -94,6 +95,8 @@ pub(super) struct Place<'a> {
     pub(super) host: &'a str,
     /// How many times faster than real time.
     pub(super) speed: f64,
+    /// Where a production counts as done.
+    pub(super) complete_at: &'static str,
 }
 
 /// Three accounts at a sandbox with its default limits; `keys` are the lines that name the keys of
@@ -101,7 +104,7 @@ pub(super) struct Place<'a> {
 /// is still the same provider.
 pub(super) fn accounts_toml(place: &Place<'_>, keys: &[String; 3]) -> String {
     let base = place.base_url.trim_end_matches('/');
-    let (host, speed) = (place.host, place.speed);
+    let (host, speed, complete_at) = (place.host, place.speed, place.complete_at);
     let [jakov, productai, jarai] = keys;
     let account = sandbox::JaraiAccount::demo();
     let first = |ids: &[String]| ids.first().cloned().unwrap_or_default();
@@ -139,6 +142,7 @@ avatar_id = "{avatar}"
 credits_per_production = 1
 # The Standard tier.
 limits = {{ requests_per_minute = 60, requests_per_day = 2000, productions_per_day = 20 }}
+complete_at = "{complete_at}"
 trusted_hosts = ["{host}"]
 speed = {speed:?}
 "#

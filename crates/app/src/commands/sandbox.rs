@@ -86,6 +86,7 @@ fn introduction(base: &str, keys: &Keys, args: &SandboxArgs) -> String {
         base_url: base,
         host,
         speed: args.speed,
+        complete_at: "Published",
     };
     let names = ["JAKOV_API_KEY", "PRODUCTAI_API_KEY", "JARAI_API_KEY"];
     let snippet = accounts_toml(

@@ -24,6 +24,8 @@ const KEPT: usize = 20;
 pub(super) struct Fed {
     /// The catalog's file name.
     pub(super) file: String,
+    /// How it is written: encoding and delimiter.
+    pub(super) form: String,
     /// Its rows, counted.
     pub(super) summary: CatalogSummary,
     /// What is odd about them.
@@ -41,14 +43,14 @@ pub(super) async fn feed(
     place: &DemoPlace,
 ) -> Result<Fed, Failure> {
     let before = Tally::of(&store.counts(Some(BATCH)).await?).jobs;
-    let (file, catalog) = open(args.file.as_deref())?;
+    let (file, mut catalog) = open(args.file.as_deref())?;
     let mut planner = Planner::new(&file);
     let mut summary = CatalogSummary::default();
     let mut notices = Notices::create(&place.notices())?;
     let mut chunk = Vec::new();
     let mut new_jobs = 0;
     let rows = usize::try_from(args.limit.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-    for row in catalog.take(rows) {
+    for row in catalog.by_ref().take(rows) {
         let row = row.map_err(unreadable)?;
         summary.add(&row);
         notices.add(&row)?;
@@ -63,8 +65,10 @@ pub(super) async fn feed(
     new_jobs += store.insert_jobs(&chunk).await?;
     new_jobs += insert_upscales(store, &planner).await?;
     notices.finish()?;
+    let (encoding, delimiter) = (catalog.encoding(), catalog.delimiter());
     Ok(Fed {
         file,
+        form: format!("{encoding}, cells divided by {delimiter:?}"),
         summary,
         notices,
         new_jobs,

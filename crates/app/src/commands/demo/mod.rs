@@ -94,6 +94,6 @@ fn tell(fed: &Fed, place: &DemoPlace) {
         let all = place.notices();
         say(format!("{total} notices in all, each in {}", all.display()));
     }
-    say(format!("{}: {}", fed.file, fed.summary));
+    say(format!("{} ({}): {}", fed.file, fed.form, fed.summary));
     say(format!("{} new jobs", fed.new_jobs));
 }

@@ -71,6 +71,8 @@ impl DemoPlace {
             base_url,
             host: "127.0.0.1",
             speed,
+            // A demo ends when the files are here, and does not wait for a simulated person.
+            complete_at: "AwaitingApproval",
         };
         let named =
             ["jakov", "productai", "jarai"].map(|name| format!("api_key_file = \"keys/{name}\""));
