@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn the_help_begins_with_examples() {
-        let help = Cli::command().render_help().to_string();
+        let help = Cli::command().term_width(100).render_help().to_string();
         insta::assert_snapshot!(help);
     }
 }

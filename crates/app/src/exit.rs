@@ -162,7 +162,10 @@ mod tests {
         };
         let failure = Failure::from(error);
         assert_eq!(failure.code(), Code::Config);
-        insta::assert_snapshot!(failure, @"");
+        insta::assert_snapshot!(failure, @r"
+        error: there is no config at vitrine.toml; name one with --config, or write one
+          next: vitrine init
+        ");
     }
 
     #[test]
@@ -171,7 +174,10 @@ mod tests {
             place: "sqlite://shop.db".into(),
         };
         let failure = Failure::from(RunError::Store(cause));
-        insta::assert_snapshot!(failure, @"");
+        insta::assert_snapshot!(failure, @r"
+        error: the worker had to stop
+          why: the database sqlite://shop.db is read-only
+        ");
     }
 
     #[test]

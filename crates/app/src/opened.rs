@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use store::{Options, SchemaState, Store, StoreError};
 
 use crate::cli::Globals;
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConfigError};
 use crate::exit::{Code, Failure};
 
 /// Reads the config that the flags, the environment or the working directory name.
 pub(crate) fn load(globals: &Globals) -> Result<Config, Failure> {
     let environment = |name: &str| std::env::var(name).ok();
-    Ok(config::load(globals.config.as_deref(), &environment)?)
+    config::load(globals.config.as_deref(), &environment).map_err(|error| match error {
+        ConfigError::Missing { .. } => Failure::from(error).next(globals.command("init")),
+        _ => error.into(),
+    })
 }
 
 /// Config and store; exit code 7 unless the tables are current.

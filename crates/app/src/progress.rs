@@ -196,7 +196,7 @@ mod tests {
             (JobKind::Description, tally),
             (JobKind::Production, Tally::default()),
         ]);
-        insta::assert_snapshot!(line(&tallies), @"");
-        insta::assert_snapshot!(line(&BTreeMap::new()), @"");
+        insta::assert_snapshot!(line(&tallies), @"descriptions 21/24 (3 running, 1 failed)");
+        insta::assert_snapshot!(line(&BTreeMap::new()), @"no jobs");
     }
 }

@@ -272,6 +272,6 @@ mod tests {
             count(Status::Failed, Some("missing_prompt"), 1),
             count(Status::Pending, None, 3),
         ];
-        insta::assert_snapshot!(account(&counts).join("\n"), @"");
+        insta::assert_snapshot!(account(&counts).join("\n"), @"images: 24 inserted = 20 completed + 0 failed + 0 cancelled + 1 rejected + 0 in doubt + 3 open");
     }
 }

@@ -24,9 +24,7 @@ pub(crate) const FILE_NAME: &str = "vitrine.toml";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// No file where one was named, or none at all.
-    #[error(
-        "there is no config at {place}; run `vitrine init` to write one, or name one with --config"
-    )]
+    #[error("there is no config at {place}; name one with --config, or write one")]
     Missing {
         /// Where it was looked for.
         place: String,

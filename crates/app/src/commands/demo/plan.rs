@@ -91,12 +91,14 @@ impl Planner {
 
     /// After the last product: the images that are enlarged too.
     pub(super) fn sources(&self) -> Vec<Source> {
-        let step = (self.images / UPSCALES_AT_LEAST).clamp(1, UPSCALE_EVERY);
+        let step = self
+            .images
+            .div_ceil(UPSCALES_AT_LEAST)
+            .clamp(1, UPSCALE_EVERY);
         self.sources
             .iter()
             .filter(|(number, _)| number.is_multiple_of(step))
             .map(|(_, source)| source.clone())
-            .take(self.images.div_ceil(step).max(UPSCALES_AT_LEAST))
             .collect()
     }
 
