@@ -6,6 +6,7 @@ use crate::model::Count;
 use crate::sql::{PerKind, Sql, per_kind, statements};
 use crate::{Store, StoreError};
 
+/// The inner groups are in the order of the covering index, so that a million rows are not sorted.
 macro_rules! counts {
     ($kind:literal, $table:literal, $json:ident, $columns:ident, [$sqlite:literal, $postgres:literal]) => {
         Sql {
@@ -15,8 +16,11 @@ macro_rules! counts {
                   'error_code', error_code, 'jobs', jobs, 'credits', credits, 'oldest', oldest) \
                 from (select coalesce(taken_by, account) as name, status, \
                     (status = 'running' and remote_status is 'AwaitingApproval') as awaiting, error_code, \
-                    count(*) as jobs, coalesce(sum(credits), 0) as credits, min(created_at) as oldest \
-                  from ", $table, " ", $sqlite, " group by 1, 2, 3, 4 order by 1, 2, 3, 4)"
+                    sum(jobs) as jobs, sum(credits) as credits, min(oldest) as oldest \
+                  from (select batch, status, taken_by, account, error_code, remote_status, count(*) as jobs, \
+                      coalesce(sum(credits), 0) as credits, min(created_at) as oldest \
+                    from ", $table, " indexed by ", $table, "_counts ", $sqlite, " group by 1, 2, 3, 4, 5, 6) \
+                  group by 1, 2, 3, 4 order by 1, 2, 3, 4)"
             ),
             postgres: concat!(
                 "select json_build_object('kind', '", $kind, "', 'account', name, 'status', status, \
@@ -25,8 +29,11 @@ macro_rules! counts {
                 from (select coalesce(taken_by, account) as name, status, \
                     (status = 'running' and remote_status is not distinct from 'AwaitingApproval') as awaiting, \
                     error_code, \
-                    count(*) as jobs, coalesce(sum(credits), 0)::bigint as credits, min(created_at) as oldest \
-                  from ", $table, " ", $postgres, " group by 1, 2, 3, 4 \
+                    sum(jobs)::bigint as jobs, sum(credits)::bigint as credits, min(oldest) as oldest \
+                  from (select batch, status, taken_by, account, error_code, remote_status, count(*) as jobs, \
+                      coalesce(sum(credits), 0) as credits, min(created_at) as oldest \
+                    from ", $table, " ", $postgres, " group by 1, 2, 3, 4, 5, 6) q \
+                  group by 1, 2, 3, 4 \
                   order by 1 nulls first, 2, 3, 4 nulls first) r"
             ),
         }

@@ -100,9 +100,9 @@ impl StoreError {
         Self::unavailable("another process has taken the lanes")
     }
 
-    pub(crate) fn unavailable(why: impl ToString) -> Self {
+    pub(crate) fn unavailable(why: impl std::fmt::Display) -> Self {
         Self::Unavailable {
-            why: why.to_string(),
+            why: format!("{why}"),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Reading jobs: what could go next, what is under way, one, some, a page.
 //!
 //! The questions that the engine asks at every step stay cheap however many jobs wait: they walk the
-//! partial indexes of `0001_jobs.sql`, and their order and conditions are written exactly as there.
+//! partial indexes of `0001_jobs.sql`, and their order and conditions are written exactly as there. SQLite is
+//! told which index, because without statistics it takes the plain one on `status`.
 
 use domain::{JobId, JobKind, Timestamp};
 use serde::Deserialize;
@@ -84,24 +85,24 @@ macro_rules! next_in_turn {
             sqlite: concat!(
                 "with recursive streams (stream) as (select ?1 union all select '' where ?2 = 1), \
                 batches (stream, label, depth) as ( \
-                  select stream, (select coalesce(batch, '') from ", $table, " where ", waits!(), " \
+                  select stream, (select coalesce(batch, '') from ", $table, " indexed by ", $table, "_next_of_batch where ", waits!(), " \
                     and coalesce(account, '') = streams.stream \
                     order by coalesce(batch, '') limit 1), 1 from streams \
                   union all \
-                  select stream, (select coalesce(batch, '') from ", $table, " where ", waits!(), " \
+                  select stream, (select coalesce(batch, '') from ", $table, " indexed by ", $table, "_next_of_batch where ", waits!(), " \
                     and coalesce(account, '') = batches.stream and coalesce(batch, '') > batches.label \
                     order by coalesce(batch, '') limit 1), depth + 1 \
                   from batches where label is not null and depth < 1000), \
                 candidates (job) as ( \
                   select j.id from batches cross join ", $table, " as j on j.id in ( \
-                    select id from ", $table, " where ", waits!(), " \
+                    select id from ", $table, " indexed by ", $table, "_next_of_batch where ", waits!(), " \
                       and coalesce(account, '') = batches.stream and coalesce(batch, '') = batches.label \
                       and (run_at is null or run_at <= ?3) and (not_before is null or not_before <= ?3) \
                     order by ", turn!(), " limit ?4) \
                   where batches.label is not null \
                   union \
                   select j.id from streams cross join ", $table, " as j on j.id in ( \
-                    select id from ", $table, " where ", waits!(), " \
+                    select id from ", $table, " indexed by ", $table, "_next_of_all where ", waits!(), " \
                       and coalesce(account, '') = streams.stream \
                       and (run_at is null or run_at <= ?3) and (not_before is null or not_before <= ?3) \
                     order by ", turn!(), " limit ?5)), \
@@ -157,11 +158,15 @@ macro_rules! due {
                 "select json_object('at', min(at)) from ( \
                   select min(run_at) as at from ",
                 $table,
-                " where status = 'pending' and run_at > ?1 \
+                " indexed by ",
+                $table,
+                "_run_at where status = 'pending' and run_at > ?1 \
                   union all \
                   select min(not_before) from ",
                 $table,
-                " where status = 'pending' and not_before > ?1)"
+                " indexed by ",
+                $table,
+                "_not_before where status = 'pending' and not_before > ?1)"
             ),
             postgres: concat!(
                 "select json_build_object('at', min(at))::text from ( \
@@ -180,22 +185,22 @@ macro_rules! due {
 
 /// A loose index scan over the accounts that waiting rows name, then the rows of those that nobody knows.
 /// Parameters: the known accounts, whether somebody takes rows that name none, how many.
+/// Differs because SQLite would sort a million rows to order ten; its index is in order already.
 macro_rules! of_unknown_account {
     ($kind:literal, $table:literal, $json:ident, $columns:ident) => {
         Sql {
             sqlite: concat!(
                 "with recursive names (name) as ( \
-                  select (select coalesce(account, '') from ", $table, " where ", waits!(), " \
+                  select (select coalesce(account, '') from ", $table, " indexed by ", $table, "_next_of_all where ", waits!(), " \
                     order by coalesce(account, '') limit 1) \
                   union all \
-                  select (select coalesce(account, '') from ", $table, " where ", waits!(), " \
+                  select (select coalesce(account, '') from ", $table, " indexed by ", $table, "_next_of_all where ", waits!(), " \
                     and coalesce(account, '') > names.name order by coalesce(account, '') limit 1) \
                   from names where name is not null) \
-                select ", $json!(), " from ", $table, " where ", waits!(), " \
-                  and coalesce(account, '') in ( \
-                    select name from names where name is not null and not (name = '' and ?2 = 1) \
-                      and name not in (select value from json_each(?1))) \
-                order by coalesce(account, ''), ", turn!(), " limit ?3"
+                select ", $json!(), " from names cross join ", $table, " indexed by ", $table, "_next_of_all \
+                where name is not null and not (name = '' and ?2 = 1) \
+                  and name not in (select value from json_each(?1)) \
+                  and coalesce(account, '') = name and ", waits!(), " limit ?3"
             ),
             postgres: concat!(
                 "with recursive names (name) as ( \

@@ -51,15 +51,13 @@ async fn a_lane_has_one_owner_at_a_time(fresh: Fresh) {
 }
 
 async fn each_takeover_raises_the_epoch(fresh: Fresh) {
-    let mut last = 0;
-    for _ in 0..3 {
+    for epoch in 1..=3 {
         let mut hold = fresh.hold().await;
         while hold.epochs.is_empty() {
             drop(hold);
             hold = fresh.hold().await;
         }
-        assert_eq!(hold.epochs[0].1.0, last + 1);
-        last += 1;
+        assert_eq!(hold.epochs[0].1.0, epoch);
     }
     let owners = fresh.store.lane_owners().await.unwrap();
     assert_eq!(owners.len(), 1);

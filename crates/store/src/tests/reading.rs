@@ -166,7 +166,7 @@ async fn open_jobs_are_those_under_way_at_the_asked_accounts(fresh: Fresh) {
         .advance(running, &[planned("s"), accepted("s", "r")])
         .await;
     let open = fresh.store.open_jobs(&["texts".to_owned()]).await.unwrap();
-    assert_eq!(open, [running.clone()]);
+    assert_eq!(open, std::slice::from_ref(&running));
     let other = fresh.store.open_jobs(&["other".to_owned()]).await.unwrap();
     assert!(other.is_empty());
     let both = fresh.store.jobs(&[running.id, waiting.id]).await.unwrap();

@@ -6,7 +6,9 @@ use super::support::{
     Fresh, accepted, at, change, description, ended, event, fenced, image, lane, outcome, planned,
     production, stored, submission, unknown,
 };
-use crate::{NewRequest, Outcome, Pause, PauseChange, RequestAnswered, SubmissionAnswer};
+use crate::{
+    Epoch, Job, NewRequest, Outcome, Pause, PauseChange, RequestAnswered, SubmissionAnswer,
+};
 
 /// All tables that the script writes.
 const TABLES: [&str; 10] = [
@@ -26,9 +28,15 @@ const TABLES: [&str; 10] = [
 const CLOCK: [&str; 1] = ["created_at"];
 
 async fn script(fresh: &Fresh) {
-    let store = &fresh.store;
     let hold = fresh.hold().await;
     let epoch = hold.epochs[0].1;
+    let (first, second) = submit(fresh, epoch).await;
+    hear(fresh, epoch, &first, &second).await;
+}
+
+/// Inserts, and one intent for two jobs.
+async fn submit(fresh: &Fresh, epoch: Epoch) -> (Job, Job) {
+    let store = &fresh.store;
     store
         .insert_jobs(&[
             description("1"),
@@ -70,7 +78,12 @@ async fn script(fresh: &Fresh) {
         event(second.id, "submit_planned"),
     ];
     store.commit(batch).await.unwrap();
+    (first, second)
+}
 
+/// What came of it, and the other ways of a job.
+async fn hear(fresh: &Fresh, epoch: Epoch, first: &Job, second: &Job) {
+    let store = &fresh.store;
     let mut batch = fenced(epoch);
     batch.answers = vec![SubmissionAnswer {
         submission: domain::SubmissionId("s1".to_owned()),
@@ -116,7 +129,6 @@ async fn script(fresh: &Fresh) {
         .await
         .unwrap();
     store.add_webhook("texts", "k", "{}", at(1)).await.unwrap();
-    drop(hold);
 }
 
 /// Each row of a table as JSON, times as text of one form.
