@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use domain::Status;
 use engine::{Clock, Ended, Hands, LocalStorage, Outlook, RunOptions, SystemClock};
 use store::{Count, Store};
 
@@ -23,6 +24,15 @@ pub(crate) enum Until {
     Idle,
 }
 
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Worked {
+    /// Why it ended.
+    pub(crate) ended: Ended,
+    /// How often a job failed on the way.
+    pub(crate) failed: u64,
+}
+
 /// Works.
 pub(crate) async fn run(globals: &Globals, args: &RunArgs) -> Result<Code, Failure> {
     let (config, store) = opened::open(globals).await?;
@@ -31,22 +41,21 @@ pub(crate) async fn run(globals: &Globals, args: &RunArgs) -> Result<Code, Failu
         say(format!("warning: {setting}"));
     }
     let signals = Signals::listen()?;
-    let before = store.counts(None).await?;
     let until = if args.until_idle.unwrap_or_default() {
         Until::Idle
     } else {
         Until::Stopped
     };
-    let ended = work(&config, &store, until, None, &signals).await?;
+    let worked = work(&config, &store, until, None, &signals).await?;
     let counts = store.counts(None).await?;
     store.close().await;
     for line in account(&counts) {
         say(line);
     }
-    Ok(match ended {
+    Ok(match worked.ended {
         Ended::Idle(outlook) => {
             tell_what_waits(&outlook, &counts, globals);
-            code_of(&outlook, &before, &counts)
+            code_of(&outlook, worked.failed, &counts)
         }
         Ended::Drained if !signals.interrupted() => Code::Done,
         Ended::Drained | Ended::Stopped => Code::Interrupted,
@@ -75,7 +84,7 @@ pub(crate) async fn work(
     until: Until,
     batch: Option<&str>,
     signals: &Signals,
-) -> Result<Ended, Failure> {
+) -> Result<Worked, Failure> {
     let storage = LocalStorage::open(&config.storage)
         .await
         .map_err(|error| Failure::new(Code::Error, error))?;
@@ -98,7 +107,7 @@ pub(crate) async fn work(
         stop: signals.stop.clone(),
     };
     let progress = Progress::start(store.clone(), batch.map(str::to_owned));
-    let mut troubles = Troubles::default();
+    let mut failed = 0;
     let ended = engine::run(
         store.clone(),
         accounts,
@@ -106,39 +115,12 @@ pub(crate) async fn work(
         reports,
         clock,
         options,
-        &mut |_, outlook| troubles.tell_new(outlook),
+        &mut |plan, _| failed += plan.moved.get(Status::Failed.as_str()).unwrap_or(&0),
     )
     .await;
     drop(progress);
-    Ok(ended?)
-}
-
-/// What has been told already: a refused key is said once, when it happens, and not at the end only.
-#[derive(Debug, Default)]
-struct Troubles {
-    told: std::collections::BTreeMap<String, &'static str>,
-}
-
-impl Troubles {
-    fn tell_new(&mut self, outlook: &Outlook) {
-        let refused = outlook
-            .key_refused
-            .iter()
-            .map(|it| (it, "its key was refused"));
-        let spent = outlook
-            .out_of_credits
-            .iter()
-            .map(|it| (it, "it is out of credits"));
-        for ((account, words), what) in refused.chain(spent) {
-            if self.told.insert(account.clone(), what) != Some(what) {
-                tracing::warn!(account, "{what}: {words}");
-            }
-        }
-        self.told.retain(|account, _| {
-            outlook.key_refused.contains_key(account)
-                || outlook.out_of_credits.contains_key(account)
-        });
-    }
+    let ended = ended?;
+    Ok(Worked { ended, failed })
 }
 
 fn host_name() -> String {
@@ -174,22 +156,21 @@ pub(crate) fn sentence(tally: &Tally) -> String {
 }
 
 fn tell_what_waits(outlook: &Outlook, counts: &[Count], globals: &Globals) {
-    for (account, words) in &outlook.key_refused {
-        say(format!("{account}: the provider refused the key: {words}"));
-    }
-    for (account, words) in &outlook.out_of_credits {
-        say(format!("{account}: no credits are left: {words}"));
+    for (account, words) in outlook.key_refused.iter().chain(&outlook.out_of_credits) {
+        say(format!("{account}: {words}"));
     }
     let strangers = unknown_accounts(counts);
     if strangers > 0 {
         say(format!(
-            "{strangers} jobs name an account that the config does not have"
+            "jobs that name an account which the config does not have: {strangers}\n  next: {}",
+            globals.command("status")
         ));
     }
-    if Tally::of(counts).in_doubt > 0 {
-        let next = globals.command("jobs list --status in_doubt");
+    let in_doubt = Tally::of(counts).in_doubt;
+    if in_doubt > 0 {
         say(format!(
-            "jobs are in doubt and wait for a person\n  next: {next}"
+            "jobs in doubt, which wait for a person: {in_doubt}\n  next: {}",
+            globals.command("jobs list --status in_doubt")
         ));
     }
 }
@@ -204,8 +185,9 @@ pub(crate) fn unknown_accounts(counts: &[Count]) -> i64 {
 }
 
 /// The exit code of a run that came to its end. What failed in earlier runs was told then.
-fn code_of(outlook: &Outlook, before: &[Count], after: &[Count]) -> Code {
-    let failed = Tally::of(after).without_result() > Tally::of(before).without_result();
+fn code_of(outlook: &Outlook, failed: u64, after: &[Count]) -> Code {
+    // One that failed may have been tried again since, by a person, and be done.
+    let failed = failed > 0 && Tally::of(after).without_result() > 0;
     if !outlook.key_refused.is_empty() {
         Code::KeyRefused
     } else if failed
@@ -222,7 +204,7 @@ fn code_of(outlook: &Outlook, before: &[Count], after: &[Count]) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{JobKind, Status};
+    use domain::JobKind;
 
     fn count(status: Status, code: Option<&str>, jobs: i64) -> Count {
         Count {
@@ -241,28 +223,29 @@ mod tests {
     fn what_failed_in_an_earlier_run_is_not_told_again() {
         let outlook = Outlook::default();
         let old = [count(Status::Failed, Some("remote_error"), 2)];
-        assert_eq!(code_of(&outlook, &old, &old), Code::Done);
-        let more = [count(Status::Failed, Some("remote_error"), 3)];
-        assert_eq!(code_of(&outlook, &old, &more), Code::Unfinished);
+        assert_eq!(code_of(&outlook, 0, &old), Code::Done);
+        assert_eq!(code_of(&outlook, 1, &old), Code::Unfinished);
+        let mended = [count(Status::Completed, None, 2)];
+        assert_eq!(code_of(&outlook, 1, &mended), Code::Done);
     }
 
     #[test]
     fn what_waits_for_a_person_is_no_success() {
         let outlook = Outlook::default();
         let doubt = [count(Status::InDoubt, Some("timed_out"), 1)];
-        assert_eq!(code_of(&outlook, &doubt, &doubt), Code::Unfinished);
+        assert_eq!(code_of(&outlook, 0, &doubt), Code::Unfinished);
         let stranger = [count(Status::Pending, Some("unknown_account"), 1)];
-        assert_eq!(code_of(&outlook, &[], &stranger), Code::Unfinished);
+        assert_eq!(code_of(&outlook, 0, &stranger), Code::Unfinished);
         let spent = Outlook {
             out_of_credits: [("shots".to_owned(), "OUT_OF_TOKENS".to_owned())].into(),
             ..Outlook::default()
         };
-        assert_eq!(code_of(&spent, &[], &[]), Code::Unfinished);
+        assert_eq!(code_of(&spent, 0, &[]), Code::Unfinished);
         let refused = Outlook {
             key_refused: [("shots".to_owned(), "401".to_owned())].into(),
             ..Outlook::default()
         };
-        assert_eq!(code_of(&refused, &doubt, &doubt), Code::KeyRefused);
+        assert_eq!(code_of(&refused, 0, &doubt), Code::KeyRefused);
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(crate) async fn demo(globals: &Globals, args: DemoArgs) -> Result<Code, Fail
     store.migrate().await?;
     let fed = feed::feed(&store, &args, &place).await?;
     tell(&fed, &place);
-    let ended = work(&config, &store, Until::Idle, Some(BATCH), &signals).await?;
+    let worked = work(&config, &store, Until::Idle, Some(BATCH), &signals).await?;
     let counts = store.counts(Some(BATCH)).await?;
     let spent = store.spent().await?;
     store.close().await;
@@ -52,7 +52,7 @@ pub(crate) async fn demo(globals: &Globals, args: DemoArgs) -> Result<Code, Fail
     } else {
         print(&report)?;
     }
-    Ok(match ended {
+    Ok(match worked.ended {
         Ended::Drained | Ended::Stopped => Code::Interrupted,
         Ended::Idle(outlook) if !outlook.key_refused.is_empty() => Code::KeyRefused,
         Ended::Idle(_) if report.is_whole() => Code::Done,
