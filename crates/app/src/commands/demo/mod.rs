@@ -41,7 +41,8 @@ pub(crate) async fn demo(globals: &Globals, args: DemoArgs) -> Result<Code, Fail
     tell(&fed, &place);
     let worked = work(&config, &store, Until::Idle, Some(BATCH), &signals).await?;
     let counts = store.counts(Some(BATCH)).await?;
-    let spent = store.spent().await?;
+    // The sandbox's book begins with this run.
+    let spent = store.spent_since(began).await?;
     store.close().await;
     let book = server.with(|sandbox, _| sandbox.ledger().summary());
     server.stop().await;
@@ -96,4 +97,10 @@ fn tell(fed: &Fed, place: &DemoPlace) {
     }
     say(format!("{} ({}): {}", fed.file, fed.form, fed.summary));
     say(format!("{} new jobs", fed.new_jobs));
+    if fed.orphans > 0 {
+        say(format!(
+            "warning: {} jobs were with the sandbox of an earlier run, which is gone: this one does not know them, and they fail",
+            fed.orphans
+        ));
+    }
 }

@@ -71,7 +71,7 @@ impl From<Accounted> for bool {
     }
 }
 
-/// Our book and the provider's.
+/// Our book and the provider's, of this run.
 #[derive(Debug, Serialize)]
 struct Credits {
     provider: Provider,
@@ -184,7 +184,7 @@ impl fmt::Display for Report {
             } = one;
             writeln!(
                 f,
-                "credits at {provider}: {booked} booked, {reserved} reserved, {charged} charged by the sandbox"
+                "credits at {provider} in this run: {booked} booked, {reserved} reserved, {charged} charged by the sandbox"
             )?;
         }
         let broken: u64 = self.violations.values().sum();
