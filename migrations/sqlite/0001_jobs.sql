@@ -7,7 +7,8 @@
 -- Differs because SQLite has no time type: UTC text with milliseconds, which sorts and which people
 -- can read. `run_at` takes whatever strftime reads; a trigger rewrites it.
 
--- The dedupe_key that the INSERT under way finds taken; see the notes at its triggers.
+-- Differs because `insert or replace` exists here: the dedupe_key that the INSERT under way finds taken;
+-- see the notes at its triggers.
 create table keys_in_the_way (
   kind text not null primary key,
   dedupe_key text not null

@@ -65,6 +65,7 @@ create table job_commands (
   constraint job_commands_kind_is_known check (kind in ('description', 'image', 'production')),
   constraint job_commands_command_is_a_word check (trim(command) <> '' and length(command) <= 100),
   constraint job_commands_value_is_not_huge check (value is null or length(value) <= 10000),
+  -- Differs because SQLite keeps NUL in text, and PostgreSQL refuses it.
   constraint job_commands_have_no_nul check (instr(command, char(0)) = 0 and instr(coalesce(value, ''), char(0)) = 0),
   constraint job_commands_done_have_outcome check ((outcome is null) = (done_at is null)),
   constraint job_commands_times_are_utc_with_milliseconds check (

@@ -105,6 +105,16 @@ impl Count {
         }
     }
 
+    fn give_back(&mut self, at: Timestamp) {
+        if self.window.shape == Shape::Calendar {
+            for period in self.periods_of(at) {
+                if let Some(counted) = self.periods.get_mut(&period) {
+                    *counted = counted.saturating_sub(1);
+                }
+            }
+        }
+    }
+
     fn settled(&mut self, sent: Timestamp, at: Timestamp) {
         match self.window.shape {
             // A clock that stepped back frees nothing early.
@@ -249,6 +259,15 @@ impl Budget {
         }
     }
 
+    /// The provider surely did not count the request in this slot.
+    pub fn give_back(&mut self, slot: Slot) {
+        if let Some(sent) = self.open.remove(&slot.0) {
+            for count in &mut self.counts {
+                count.give_back(sent);
+            }
+        }
+    }
+
     /// Requests on the wire.
     #[must_use]
     pub fn on_the_wire(&self) -> usize {
@@ -303,6 +322,17 @@ mod tests {
         assert!(matches!(budget.room(at(day + 60_000)), Room::At(_)));
         budget.settle(slot, at(day + 61_000));
         assert!(matches!(budget.room(at(day + 62_000)), Room::At(_)));
+    }
+
+    #[test]
+    fn what_the_provider_did_not_count_is_given_back() {
+        let mut budget = Budget::new(&[Window::calendar(1, DAY), Window::rolling(1, MINUTE)]);
+        let slot = budget.take(at(86_400_000 / 2));
+        assert_ne!(budget.room(at(86_400_000 / 2 + 1)), Room::Now);
+        budget.give_back(slot);
+        assert_eq!(budget.room(at(86_400_000 / 2 + 2)), Room::Now);
+        budget.settle(slot, at(86_400_000 / 2 + 3));
+        assert_eq!(budget.room(at(86_400_000 / 2 + 4)), Room::Now);
     }
 
     #[test]

@@ -29,6 +29,13 @@ pub struct Wanted {
     pub sha256: Option<String>,
 }
 
+impl Wanted {
+    /// Names the file among those of its job: type, ordinal, and hash of the link without its query.
+    pub(crate) fn key(&self) -> (String, usize, String) {
+        (self.kind.clone(), self.ordinal, self.source_hash.clone())
+    }
+}
+
 /// One thing to do.
 #[derive(Debug, Clone)]
 pub enum Act {

@@ -53,12 +53,10 @@ impl Engine {
     /// A fresh link to an image.
     pub(crate) fn see_link(
         &mut self,
-        key: &LaneKey,
         account: &Account,
         job: JobId,
         remote: &RemoteJob,
         at: Timestamp,
-        draft: &mut Draft,
     ) {
         match &remote.result_url {
             Some(url) => {
@@ -73,7 +71,6 @@ impl Engine {
             // Not done after all, says the provider; its last word counts when it is done.
             None => self.links_failed(account, job, at),
         }
-        self.check_capture_deadline(key, account, job, at, draft);
     }
 
     /// The list of a production's files, with fresh links.
@@ -88,18 +85,22 @@ impl Engine {
     ) {
         if list.is_empty() {
             self.links_failed(account, job, at);
-            self.check_capture_deadline(key, account, job, at, draft);
             return;
         }
         if let Some(open) = self.open.get_mut(&job) {
             let files = files(open, list);
+            let unlinked = list.iter().any(|file| file.url.expose().is_empty());
             let capture = open.capture.get_or_insert_default();
             capture.needs_links = false;
             let under_way = &capture.under_way;
             capture.missing = files
                 .into_iter()
-                .filter(|file| !under_way.contains(&(file.kind.clone(), file.ordinal)))
+                .filter(|file| !under_way.contains(&file.key()))
                 .collect();
+            if unlinked && capture.missing.is_empty() {
+                // A file without a link yet: the list is read again later.
+                self.links_failed(account, job, at);
+            }
         }
         self.finish_capture(key, job, at, draft);
     }
@@ -148,9 +149,7 @@ impl Engine {
                 && let Some(wanted) = capture.missing.pop_front()
             {
                 free -= 1;
-                capture
-                    .under_way
-                    .insert((wanted.kind.clone(), wanted.ordinal));
+                capture.under_way.insert(wanted.key());
                 let flight = self.ids.next(now);
                 draft.acts.push(Act::Fetch {
                     flight: flight.clone(),
@@ -178,28 +177,26 @@ impl Engine {
                 .deliverables
                 .push(deliverable(&wanted, stored, at));
         }
-        let Some(open) = self.open.get_mut(&job) else {
+        // A download of an earlier submission is a fact, and says nothing about this one.
+        let Some(open) = self
+            .open
+            .get_mut(&job)
+            .filter(|open| open.submission == wanted.submission)
+        else {
             return;
         };
         let Some(account) = self.accounts.get(&open.account).cloned() else {
             return;
         };
         let capture = open.capture.get_or_insert_default();
-        capture
-            .under_way
-            .remove(&(wanted.kind.clone(), wanted.ordinal));
+        capture.under_way.remove(&wanted.key());
         match result {
             Ok(_) => {
-                open.have
-                    .insert((wanted.kind, wanted.ordinal, wanted.source_hash));
+                open.have.insert(wanted.key());
             }
+            // The others still come home; the job fails at the end, with this reason.
             Err(CaptureTrouble::Never(why)) => {
-                let event = Event::RemoteFailed {
-                    fault: Fault::new("file_refused", format!("{}: {why}", wanted.kind)),
-                    status: None,
-                    resubmit: false,
-                };
-                draft.apply(open, &event, key, at);
+                capture.refused = Some(format!("{}: {why}", wanted.kind));
             }
             Err(
                 trouble @ (CaptureTrouble::LinkDead(why)
@@ -222,7 +219,9 @@ impl Engine {
             }
         }
         self.finish_capture(key, job, at, draft);
-        self.check_capture_deadline(key, &account, job, at, draft);
+        if result.is_err() {
+            self.check_capture_deadline(key, &account, job, at, draft);
+        }
         self.close_if_over(key, job, at, draft);
     }
 
@@ -238,13 +237,26 @@ impl Engine {
         if !whole {
             return;
         }
-        open.captured_at = open.capture.take().map(|capture| capture.at_status);
-        if open.job.work.status() == Status::Capturing {
-            draft.apply(open, &Event::ResultStored { status: None }, key, at);
+        let Some(capture) = open.capture.take() else {
+            return;
+        };
+        open.captured_at = Some(capture.at_status);
+        if open.job.work.status() != Status::Capturing {
+            return;
         }
+        let event = match capture.refused {
+            None => Event::ResultStored { status: None },
+            Some(why) => Event::RemoteFailed {
+                fault: Fault::new("file_refused", why),
+                status: None,
+                resubmit: false,
+            },
+        };
+        draft.apply(open, &event, key, at);
     }
 
-    fn check_capture_deadline(
+    /// Bringing a finished job's files home has an end. What waits for a person's approval has none.
+    pub(crate) fn check_capture_deadline(
         &mut self,
         key: &LaneKey,
         account: &Account,
@@ -258,12 +270,10 @@ impl Engine {
         let Some(capture) = &open.capture else {
             return;
         };
-        let began = if capture.began == Timestamp::default() {
-            open.job.updated_at
-        } else {
-            capture.began
-        };
-        if began + account.policy.capture_deadline > at {
+        if open.job.work.status() != Status::Capturing {
+            return;
+        }
+        if capture.began + account.policy.capture_deadline > at {
             return;
         }
         let last = open
@@ -307,10 +317,8 @@ fn files(open: &OpenJob, list: &[RemoteDeliverable]) -> Vec<Wanted> {
         let ordinal = *next;
         *next += 1;
         let source_hash = source_hash(&file.url);
-        if open
-            .have
-            .contains(&(file.kind.clone(), ordinal, source_hash.clone()))
-        {
+        let known = (file.kind.clone(), ordinal, source_hash.clone());
+        if file.url.expose().is_empty() || open.have.contains(&known) {
             continue;
         }
         wanted.push(Wanted {

@@ -78,41 +78,41 @@ impl Engine {
             .values()
             .map(|account| account.timing.look_again)
             .min();
-        self.commands_at = if full {
-            now
-        } else {
-            now + look_again.unwrap_or_default()
-        };
-        wake.at(self.commands_at);
+        self.commands_at = now + look_again.unwrap_or_default();
         // Two commands on one job are two steps: the second rests on what the first left.
         let mut seen = std::collections::BTreeSet::new();
+        let mut obeyed = 0;
         for command in commands {
             if seen.insert(command.job) {
-                self.obey(&command, now, draft).await?;
+                obeyed += usize::from(self.obey(&command, now, draft).await?);
             } else {
                 self.commands_at = now;
-                wake.at(now);
             }
         }
+        if full && obeyed > 0 {
+            self.commands_at = now;
+        }
+        wake.at(self.commands_at);
         Ok(())
     }
 
+    /// Whether the command got its outcome; else it is another process's to obey.
     async fn obey(
         &mut self,
         command: &Command,
         now: Timestamp,
         draft: &mut Draft,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let event = match event_of(command) {
             Ok(event) => event,
             Err(why) => {
                 draft.batch.commands.push(done(command, &why, now));
-                return Ok(());
+                return Ok(true);
             }
         };
         if self.open.contains_key(&command.job) {
             self.obey_on_open(command, &event, now, draft);
-            return Ok(());
+            return Ok(true);
         }
         self.obey_on_row(command, &event, now, draft).await
     }
@@ -158,25 +158,27 @@ impl Engine {
         event: &Event,
         now: Timestamp,
         draft: &mut Draft,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let Some(mut job) = self.store.job(command.job).await? else {
             let why = format!("refused: there is no {}", command.job);
             draft.batch.commands.push(done(command, &why, now));
-            return Ok(());
+            return Ok(true);
         };
         let status = job.work.status();
         let lane = match self.lane_of(&job) {
             Some(lane) => Some(lane),
             // Another process owns the lane: it will obey.
-            None if job.taken_by.is_some() && status != Status::Pending => return Ok(()),
+            None if self.is_configured(&job) => return Ok(false),
+            // Nobody's: whoever reads it first obeys; the row's version lets only one through.
             None => None,
         };
         let mut change = change_of(&job, lane.as_ref(), now);
         let Some(line) = moved(&mut job, event, lane.as_ref(), now) else {
             let why = refusal(event, status);
             draft.batch.commands.push(done(command, &why, now));
-            return Ok(());
+            return Ok(true);
         };
+        draft.touched.insert(command.job);
         change.work = job.work;
         change.not_before = None;
         let released = self.released(command.job, status, now).await?;
@@ -188,7 +190,17 @@ impl Engine {
             opens: None,
         });
         self.notice_pending();
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether the config knows the account of this job.
+    fn is_configured(&self, job: &store::Job) -> bool {
+        let name = job.taken_by.as_ref().or(job.account.as_ref());
+        let provider = job.id.kind.provider();
+        self.accounts.values().any(|account| match name {
+            Some(name) => account.name == *name,
+            None => account.provider == provider && account.policy.takes_unnamed,
+        })
     }
 
     /// A retry of a paid job is a decision: its earlier submissions hold it back no longer.

@@ -2,7 +2,7 @@
 //! moves open jobs; intents change memory when they are durable, since they rest on pending rows
 //! that any program may change or delete in between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Event, Fault, JobId, SubmissionId, Timestamp, next};
 use serde_json::{Value, json};
@@ -33,7 +33,6 @@ pub(crate) enum Intent {
         lane: LaneKey,
         request: NewRequest,
         act: Act,
-        places: Places,
     },
     /// A pending or terminal row changes without a request.
     Change {
@@ -66,10 +65,12 @@ pub(crate) struct Draft {
     pub(crate) intents: Vec<Intent>,
     pub(crate) acts: Vec<Act>,
     pub(crate) moved: BTreeMap<&'static str, u64>,
-    /// Source images whose link must be read before a pending job can go: with which account, and
-    /// under which remote id.
-    pub(crate) sources_wanted: BTreeMap<JobId, String>,
-    pub(crate) source_ids: BTreeMap<JobId, String>,
+    /// Source images that pending jobs need, and of which nothing is known yet.
+    pub(crate) sources_wanted: BTreeSet<JobId>,
+    /// Something was found out that lets more be done at once.
+    pub(crate) again: bool,
+    /// Pending or terminal rows that this step changes already: nothing else of it may rest on them.
+    pub(crate) touched: BTreeSet<JobId>,
 }
 
 /// The change that carries a job's whole work.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::num::NonZeroU32;
 
-use domain::{Budget, JobId, Provider, Room, Shape, Slot, Timestamp, Window};
+use domain::{Budget, JobId, Room, Shape, Slot, Timestamp, Window};
 use governor::clock::FakeRelativeClock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
@@ -119,7 +119,6 @@ pub(crate) struct Places {
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) key: LaneKey,
-    pub(crate) provider: Provider,
     pub(crate) epoch: Epoch,
     /// Names of the accounts, in the order of the config.
     pub(crate) accounts: Vec<String>,
@@ -137,6 +136,7 @@ pub(crate) struct Lane {
     pub(crate) parts: VecDeque<Vec<JobId>>,
     /// Turns that each batch has had, for fairness between batches.
     turns: HashMap<String, u64>,
+    last_turn: u64,
     /// Client references that the provider may still echo.
     pub(crate) live_refs: BTreeSet<String>,
     /// Nothing pending was found; look again at this moment or when the database changes.
@@ -146,7 +146,6 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn new(
         key: LaneKey,
-        provider: Provider,
         epoch: Epoch,
         groups: &[(String, Vec<Window>)],
         quota_window: Option<Window>,
@@ -158,7 +157,6 @@ impl Lane {
             .collect();
         Self {
             key,
-            provider,
             epoch,
             accounts: Vec::new(),
             groups,
@@ -169,6 +167,7 @@ impl Lane {
             answers_are_ambiguous: false,
             parts: VecDeque::new(),
             turns: HashMap::new(),
+            last_turn: 0,
             live_refs: BTreeSet::new(),
             idle_until: None,
         }
@@ -263,6 +262,16 @@ impl Lane {
         })
     }
 
+    /// The provider surely did not count this towards the further counter (a production that was
+    /// refused is none).
+    pub(crate) fn give_quota_back(&mut self, places: &Places) {
+        if let Some((name, slot)) = &places.quota
+            && let Some(budget) = self.quotas.get_mut(name)
+        {
+            budget.give_back(*slot);
+        }
+    }
+
     /// The request that holds these places was answered, or timed out.
     pub(crate) fn settle(&mut self, places: &Places, at: Timestamp) {
         if let Some(group) = self.groups.get_mut(&places.group) {
@@ -292,19 +301,18 @@ impl Lane {
         self.pauses.values()
     }
 
-    /// How many turns this batch has had. A batch that is new starts with the least.
+    /// How many turns this batch has had. One that is new, or comes back, starts where the batch that
+    /// had the last turn stands: it neither waits for the old ones nor makes them wait.
     pub(crate) fn turns_of(&self, batch: Option<&str>) -> u64 {
-        let least = || self.turns.values().min().copied().unwrap_or(0);
-        self.turns
-            .get(batch.unwrap_or_default())
-            .copied()
-            .unwrap_or_else(least)
+        let had = self.turns.get(batch.unwrap_or_default()).copied();
+        had.unwrap_or(self.last_turn)
     }
 
     pub(crate) fn had_a_turn(&mut self, batch: Option<&str>) {
         /// Batches come and go for months; those that nobody uses any more are forgotten.
         const MOST_BATCHES: usize = 10_000;
         let turns = self.turns_of(batch) + 1;
+        self.last_turn = turns - 1;
         if self.turns.len() >= MOST_BATCHES {
             self.turns.clear();
         }

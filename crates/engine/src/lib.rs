@@ -22,7 +22,7 @@ pub use account::{Account, CompleteAt, Limits, Policy, Polling, Timing};
 pub use act::{Act, CaptureTrouble, FlightId, Plan, Report, Said, Stored, Wanted};
 pub use clock::{Clock, SystemClock};
 pub use hands::{Hands, HandsOptions};
-pub use load::LoadError;
+pub use load::{Here, LoadError};
 pub use planner::{Engine, Outlook};
 pub use run::{Ended, RunError, RunOptions, run};
 pub use storage::{LocalStorage, StorageError};

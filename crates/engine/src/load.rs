@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use domain::{Event, Fault, JobId, Status, Timestamp};
+use domain::{Event, Fault, JobId, Status, Timestamp, Verdict};
 use providers::Phase;
 use store::{Epoch, LaneKey, Outcome as Fate, Request, Store, StoreError, SubmissionRow};
 
@@ -16,7 +16,7 @@ use crate::draft::Draft;
 use crate::lane::{Lane, Places};
 use crate::open::{Capture, OpenJob};
 use crate::planner::{Engine, Flight, Ids, Purpose};
-use crate::submit::untouched;
+use crate::submit::{resubmit_knowingly, untouched};
 
 /// The planner cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -26,12 +26,32 @@ pub enum LoadError {
     Store(#[from] StoreError),
 }
 
+/// What a process knows from its own earlier session, when it starts over after trouble with the
+/// database. A fresh process knows nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Here {
+    /// Flights that are on the wire, or whose reports were not yet made durable.
+    pub flights: BTreeSet<FlightId>,
+    /// The lanes that it held, with their epochs.
+    pub held: Vec<(LaneKey, Epoch)>,
+}
+
+impl Here {
+    /// Whether nobody else held this lane since this process did: its epoch went up by our taking it
+    /// again, and by nothing else.
+    fn held(&self, key: &LaneKey, epoch: Epoch) -> bool {
+        self.held
+            .iter()
+            .any(|(held, before)| held == key && before.0 + 1 == epoch.0)
+    }
+}
+
 /// A submission read from the ledger, with its jobs in the order of the body.
 type Ledger = BTreeMap<domain::SubmissionId, Vec<SubmissionRow>>;
 
 impl Engine {
-    /// Builds the planner for these lanes, and makes durable what the restart concludes. `in_air`
-    /// are flights that this very process still has on the wire, or has reports of.
+    /// Builds the planner for these lanes, and makes durable what the restart concludes. `here` is what
+    /// this very process knows of an earlier session of its own.
     ///
     /// # Errors
     /// If the database cannot be read or written.
@@ -39,7 +59,7 @@ impl Engine {
         store: Store,
         accounts: Vec<Account>,
         lanes: &[(LaneKey, Epoch)],
-        in_air: &BTreeSet<FlightId>,
+        here: &Here,
         seed: u64,
         now: Timestamp,
     ) -> Result<Self, LoadError> {
@@ -53,7 +73,7 @@ impl Engine {
             lanes: BTreeMap::new(),
             open: BTreeMap::new(),
             flights: BTreeMap::new(),
-            sources: HashMap::new(),
+            sources: BTreeMap::new(),
             ids: Ids::seeded(seed),
             commands_at: Timestamp::default(),
             strangers_at: Timestamp::default(),
@@ -61,9 +81,7 @@ impl Engine {
         };
         let mut draft = Draft::default();
         for (key, epoch) in lanes {
-            engine
-                .load_lane(key, *epoch, in_air, now, &mut draft)
-                .await?;
+            engine.load_lane(key, *epoch, here, now, &mut draft).await?;
         }
         for (key, epoch) in lanes {
             draft.fence(key, *epoch);
@@ -78,7 +96,7 @@ impl Engine {
         &mut self,
         key: &LaneKey,
         epoch: Epoch,
-        in_air: &BTreeSet<FlightId>,
+        here: &Here,
         now: Timestamp,
         draft: &mut Draft,
     ) -> Result<(), LoadError> {
@@ -92,25 +110,22 @@ impl Engine {
             return Ok(());
         };
         let limits = &first.limits;
-        let mut lane = Lane::new(
-            key.clone(),
-            first.provider,
-            epoch,
-            &limits.groups,
-            limits.productions,
-            now,
-        );
+        let mut lane = Lane::new(key.clone(), epoch, &limits.groups, limits.productions, now);
         lane.accounts = accounts
             .iter()
             .map(|account| account.name.clone())
             .collect();
         for pause in self.store.pauses(std::slice::from_ref(key)).await? {
-            // A new start may have a new key: it is tried.
+            // A new start may have a new key: it is tried. The same goes for credits.
             if pause.code == "key_refused" {
                 draft.lift(&pause);
-            } else {
-                lane.set_pause(pause);
+                continue;
             }
+            let until = match pause.code.as_str() {
+                "out_of_credits" => pause.until.map(|until| until.min(now)),
+                _ => pause.until,
+            };
+            lane.set_pause(store::Pause { until, ..pause });
         }
         let mut ledger = Ledger::new();
         for row in self
@@ -141,8 +156,9 @@ impl Engine {
             note_read(&mut reads, request, now);
         }
         self.load_jobs(jobs, &ledger, &reads, now).await?;
-        self.load_requests(key, requests, &ledger, in_air, first);
-        self.settle_interrupted(key, now, draft);
+        self.load_requests(key, requests, &ledger, &here.flights, first);
+        let never_left = here.held(key, epoch);
+        self.settle_interrupted(key, never_left, now, draft);
         Ok(())
     }
 
@@ -196,10 +212,12 @@ impl Engine {
             if status == Status::Capturing || (status == Status::Running && has_files) {
                 open.capture = Some(Capture {
                     needs_links: true,
+                    began: now,
                     at_status: said.unwrap_or_default(),
                     ..Capture::default()
                 });
                 for file in self.store.deliverables(id).await? {
+                    open.was_approvable = true;
                     let ordinal = usize::try_from(file.ordinal).unwrap_or(usize::MAX);
                     open.have.insert((file.r#type, ordinal, file.source_hash));
                 }
@@ -225,7 +243,11 @@ impl Engine {
             let Some(lane) = self.lanes.get_mut(key) else {
                 return;
             };
-            let quota = request.quota.as_deref();
+            // A production that was refused is none.
+            let refused = request
+                .http_status
+                .is_some_and(|code| (400..500).contains(&code));
+            let quota = request.quota.as_deref().filter(|_| !refused);
             let Some(places) = lane.take(&request.endpoints, quota, is_submit, request.sent_at)
             else {
                 continue;
@@ -238,7 +260,8 @@ impl Engine {
             match request.answered_at {
                 Some(at) => settled.push((at, places)),
                 None if in_air.contains(&request.id) => {
-                    let name = account.name.clone();
+                    let of_job = request.job.and_then(|job| self.open.get(&job));
+                    let name = of_job.map_or(&account.name, |open| &open.account).clone();
                     let flight = flight_of(&request, key, name, ledger, places);
                     if let Some((id, flight)) = request_id(&request).zip(flight) {
                         self.mark_asking(&flight);
@@ -270,7 +293,15 @@ impl Engine {
 
     /// Jobs that were submitting when the process died, and whose request is not in the air any
     /// more, are in doubt: nobody knows whether the bytes arrived.
-    fn settle_interrupted(&mut self, key: &LaneKey, now: Timestamp, draft: &mut Draft) {
+    /// If only this process held the lane meanwhile, it knows better: what it never handed out (the
+    /// answer to the commit was lost) surely did not leave.
+    fn settle_interrupted(
+        &mut self,
+        key: &LaneKey,
+        never_left: bool,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) {
         let in_flight: BTreeSet<JobId> = self
             .flights
             .values()
@@ -280,6 +311,7 @@ impl Engine {
             })
             .flatten()
             .collect();
+        let mut settled = Vec::new();
         for open in self.open.values_mut() {
             let ours = self
                 .accounts
@@ -287,6 +319,11 @@ impl Engine {
                 .is_some_and(|a| a.lane == *key);
             let interrupted = open.job.work.status() == Status::Submitting;
             if !ours || !interrupted || in_flight.contains(&open.id()) {
+                continue;
+            }
+            settled.push(open.id());
+            if never_left {
+                never_sent(open, key, now, draft);
                 continue;
             }
             let why = "the worker stopped after the request was made durable and before its answer \
@@ -301,7 +338,30 @@ impl Engine {
             if draft.apply(open, &event, key, now) {
                 draft.outcome(change);
             }
+            if let Some(account) = self.accounts.get(&open.account) {
+                resubmit_knowingly(account, open, key, now, draft);
+            }
         }
+        for job in settled {
+            self.close_if_over(key, job, now, draft);
+        }
+    }
+}
+
+/// The intent is durable, and nothing was handed out: back to pending, nothing lost.
+fn never_sent(open: &mut OpenJob, key: &LaneKey, now: Timestamp, draft: &mut Draft) {
+    let why = "the request was made durable and then not sent: the database had failed";
+    let event = Event::Refused {
+        submission: open.submission.clone(),
+        verdict: Verdict::Wait,
+        fault: Fault::new("not_sent", why),
+    };
+    open.fate = Fate::Refused;
+    if draft.apply(open, &event, key, now) {
+        let mut change = untouched(&open.submission, open.id(), Fate::Refused, now);
+        change.reason = Some(why.to_owned());
+        change.ended = true;
+        draft.outcome(change);
     }
 }
 

@@ -9,6 +9,9 @@ use store::{Job, Outcome};
 
 use crate::act::Wanted;
 
+/// Names a file of a list: type, ordinal, and hash of the link without its query.
+pub(crate) type FileKey = (String, usize, String);
+
 /// Bringing the files of a job home.
 #[derive(Debug, Default)]
 pub(crate) struct Capture {
@@ -16,12 +19,14 @@ pub(crate) struct Capture {
     pub(crate) at_status: String,
     /// Files not yet here.
     pub(crate) missing: VecDeque<Wanted>,
-    /// Downloads under way, by type and ordinal.
-    pub(crate) under_way: BTreeSet<(String, usize)>,
+    /// Downloads under way.
+    pub(crate) under_way: BTreeSet<FileKey>,
     /// Whether the links must be read (again) before anything can be fetched.
     pub(crate) needs_links: bool,
     /// Not before this moment.
     pub(crate) not_before: Option<Timestamp>,
+    /// A file that must not be kept, and why: the rest still comes home.
+    pub(crate) refused: Option<String>,
     /// Failures so far.
     pub(crate) failures: u32,
     /// When it began, for its deadline.
@@ -53,10 +58,14 @@ pub(crate) struct OpenJob {
     pub(crate) cancel_sent: bool,
     /// Its files, once there are any.
     pub(crate) capture: Option<Capture>,
+    /// A person at the provider had it for approval: no deadline of ours applies.
+    pub(crate) was_approvable: bool,
+    /// When its state was last heard in this life of the process.
+    pub(crate) last_heard: Option<Timestamp>,
     /// The status at which all files were last brought home.
     pub(crate) captured_at: Option<String>,
     /// Files that are here: type, ordinal and hash of the link without its query.
-    pub(crate) have: BTreeSet<(String, usize, String)>,
+    pub(crate) have: BTreeSet<FileKey>,
 }
 
 impl OpenJob {
@@ -74,6 +83,8 @@ impl OpenJob {
             asking: false,
             cancel_sent: false,
             capture: None,
+            was_approvable: false,
+            last_heard: None,
             captured_at: None,
             have: BTreeSet::new(),
         }
@@ -94,8 +105,12 @@ impl OpenJob {
 
     /// Nothing can be done about it here: its files are home, and a person at the provider decides.
     pub(crate) fn rests_for_approval(&self) -> bool {
-        self.phase == Phase::AwaitingApproval
-            && self.capture.is_none()
-            && self.captured_at.is_some()
+        /// A list that cannot be read so often may never be there; it is still tried.
+        const TRIED: u32 = 3;
+        let nothing_to_fetch = match &self.capture {
+            None => self.captured_at.is_some(),
+            Some(capture) => capture.needs_links && capture.failures >= TRIED,
+        };
+        self.phase == Phase::AwaitingApproval && nothing_to_fetch
     }
 }

@@ -7,7 +7,7 @@
 //!  rows ────┴─> intents ─────┴─> one transaction ─> acts for the hands, and when to come back
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::{JobId, Status, Timestamp};
@@ -123,14 +123,16 @@ impl Ids {
 /// The link of a source image, read a moment ago.
 #[derive(Debug, Clone)]
 pub(crate) enum Source {
+    /// Made, with this account and under this remote id: its link is to be read.
+    Wanted { account: String, remote_id: String },
     /// On the wire.
     Asked,
-    /// Read.
+    /// Read at this moment.
     Link(SignedUrl, Timestamp),
-    /// Not made yet; look again at this moment.
+    /// Not made yet, as seen at this moment.
     NotYet(Timestamp),
-    /// Not to be had, and why.
-    Gone(String),
+    /// Not to be had, and why, as seen at this moment.
+    Gone(String, Timestamp),
 }
 
 /// The planner over its store. It owns the lanes that it was loaded with.
@@ -141,7 +143,7 @@ pub struct Engine {
     pub(crate) lanes: BTreeMap<LaneKey, Lane>,
     pub(crate) open: BTreeMap<JobId, OpenJob>,
     pub(crate) flights: BTreeMap<FlightId, Flight>,
-    pub(crate) sources: HashMap<JobId, Source>,
+    pub(crate) sources: BTreeMap<JobId, Source>,
     pub(crate) ids: Ids,
     /// Commands are looked for at this moment, or when the database changes.
     pub(crate) commands_at: Timestamp,
@@ -220,6 +222,9 @@ impl Engine {
             self.plan_fetches(key, now, &mut draft, &mut wake);
             self.plan_requests(key, now, &mut draft, &mut wake).await?;
         }
+        if draft.again {
+            wake.at(now);
+        }
         self.write(draft, wake).await
     }
 
@@ -231,7 +236,10 @@ impl Engine {
         };
         let at = report.at;
         if let Some(places) = flight.places() {
-            if let Some(lane) = self.lanes.get_mut(flight.lane()) {
+            // What a submit's places are worth depends on its answer.
+            if let Some(lane) = self.lanes.get_mut(flight.lane())
+                && !matches!(flight, Flight::Submit { .. })
+            {
                 lane.settle(places, at);
             }
             draft.batch.answered.push(answered_of(report));
@@ -279,17 +287,28 @@ impl Engine {
             .partition(|intent| intent.concerns(stale));
         draft.intents = kept;
         for intent in dropped {
-            if let Intent::Submit {
-                lane,
-                places,
-                request,
-                ..
-            } = intent
-                && let Some(lane) = self.lanes.get_mut(&lane)
-            {
-                // The place stays taken for a window, as if it had been used: simple, and never wrong.
-                lane.settle(&places, request.sent_at);
-                lane.idle_until = None;
+            match intent {
+                Intent::Submit {
+                    lane,
+                    places,
+                    request,
+                    jobs,
+                    ..
+                } => {
+                    let Some(lane) = self.lanes.get_mut(&lane) else {
+                        continue;
+                    };
+                    // The place stays taken for a window, as if it had been used: simple, and never
+                    // wrong.
+                    lane.settle(&places, request.sent_at);
+                    lane.idle_until = None;
+                    for reference in jobs.iter().filter_map(|open| open.client_ref.as_ref()) {
+                        lane.live_refs.remove(reference);
+                    }
+                }
+                // The command is still there: it is obeyed on what the row says now.
+                Intent::Change { .. } => self.notice_writes(),
+                Intent::Read { .. } => {}
             }
         }
         for job in self.store.jobs(stale).await? {
@@ -361,7 +380,9 @@ impl Engine {
     fn lose(&mut self, lane: &LaneKey) {
         tracing::warn!(lane = %lane.0, "this lane belongs to another process now");
         self.lanes.remove(lane);
-        self.flights.retain(|_, flight| flight.lane() != lane);
+        // The answer to a paid POST is a fact, whoever reads it: it is still appended.
+        self.flights
+            .retain(|_, flight| flight.lane() != lane || matches!(flight, Flight::Submit { .. }));
         let accounts = &self.accounts;
         self.open
             .retain(|_, open| accounts.get(&open.account).is_some_and(|a| a.lane != *lane));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use backoff::backoff::Backoff;
 use domain::{JobKind, Status, Timestamp};
-use store::{LaneHold, LaneKey, Store, StoreError};
+use store::{Epoch, LaneHold, LaneKey, Store, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -18,11 +18,11 @@ use crate::account::Account;
 use crate::act::{FlightId, Plan, Report};
 use crate::clock::Clock;
 use crate::hands::Hands;
-use crate::load::LoadError;
+use crate::load::{Here, LoadError};
 use crate::planner::{Engine, Outlook};
 
 /// How often the lanes' ownership is looked at.
-const CHECK_LANES: Duration = Duration::from_secs(2);
+const CHECK_LANES: Duration = Duration::from_secs(5);
 
 /// How to run.
 #[derive(Debug)]
@@ -78,6 +78,8 @@ struct Runner<'a> {
     unheard: Vec<Report>,
     /// Started and not yet reported.
     in_air: BTreeSet<FlightId>,
+    /// The lanes as they were last held.
+    held: Vec<(LaneKey, Epoch)>,
 }
 
 /// Runs the worker until it ends.
@@ -103,7 +105,9 @@ pub async fn run(
         watch,
         unheard: Vec::new(),
         in_air: BTreeSet::new(),
+        held: Vec::new(),
     };
+    let mut drain_until = None;
     let mut pauses = backoff::ExponentialBackoff {
         initial_interval: Duration::from_millis(100),
         max_interval: Duration::from_secs(5),
@@ -117,12 +121,8 @@ pub async fn run(
             Err(error) if error.is_transient() => {
                 let wait = pauses.next_backoff().unwrap_or(Duration::from_secs(5));
                 tracing::warn!(%error, wait_ms = wait.as_millis(), "the database does not answer; waiting");
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    () = runner.options.stop.cancelled() => return Ok(Ended::Stopped),
-                    () = runner.options.drain.cancelled(), if runner.in_air.is_empty() => {
-                        return Ok(Ended::Stopped);
-                    }
+                if runner.wait_for_database(wait, &mut drain_until).await {
+                    return Ok(Ended::Stopped);
                 }
             }
             Err(error) => return Err(RunError::Store(error)),
@@ -142,6 +142,34 @@ impl Runner<'_> {
         lanes
     }
 
+    /// Waits, and collects what the hands bring meanwhile. Whether it is time to end: at once if that
+    /// was asked, or, while draining, when nothing is left to be written or the drain has lasted its
+    /// time.
+    async fn wait_for_database(
+        &mut self,
+        wait: Duration,
+        drain_until: &mut Option<Timestamp>,
+    ) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = self.options.stop.cancelled() => return true,
+        }
+        self.collect();
+        if !self.options.drain.is_cancelled() {
+            return false;
+        }
+        let now = self.clock.now();
+        let until = *drain_until.get_or_insert(now + self.options.drain_limit);
+        (self.in_air.is_empty() && self.unheard.is_empty()) || now >= until
+    }
+
+    fn collect(&mut self) {
+        while let Ok(report) = self.reports.try_recv() {
+            self.in_air.remove(&report.flight);
+            self.unheard.push(report);
+        }
+    }
+
     /// From taking the lanes to the end, or to the next trouble with the database.
     async fn session(
         &mut self,
@@ -153,18 +181,17 @@ impl Runner<'_> {
             .store
             .take_lanes(&lanes, &self.options.owner, now)
             .await?;
-        let known: BTreeSet<FlightId> = self
-            .in_air
-            .iter()
-            .cloned()
-            .chain(self.unheard.iter().map(|report| report.flight.clone()))
-            .collect();
+        let unheard = self.unheard.iter().map(|report| report.flight.clone());
+        let here = Here {
+            flights: self.in_air.iter().cloned().chain(unheard).collect(),
+            held: std::mem::replace(&mut self.held, hold.epochs.clone()),
+        };
         let seed = self.options.seed ^ now.as_millis().unsigned_abs();
         let engine = Engine::load(
             self.store.clone(),
             self.accounts.clone(),
             &hold.epochs,
-            &known,
+            &here,
             seed,
             now,
         )
@@ -186,15 +213,18 @@ impl Runner<'_> {
         let mut check_at = self.clock.now() + CHECK_LANES;
         let mut drain_until = None;
         loop {
-            while let Ok(report) = self.reports.try_recv() {
-                self.in_air.remove(&report.flight);
-                self.unheard.push(report);
-            }
+            self.collect();
             let draining = self.options.drain.is_cancelled();
             engine.set_draining(draining);
             let now = self.clock.now();
             if now >= check_at {
                 check_at = now + CHECK_LANES;
+                if hold.epochs.is_empty() && !hold.missed.is_empty() {
+                    return Err(StoreError::Unavailable {
+                        why: "all lanes are another process's; waiting for them".to_owned(),
+                    });
+                }
+                hold.beat(now).await?;
                 if !hold.check().await {
                     tracing::warn!("the hold on the lanes is lost; starting over");
                     return Err(StoreError::Unavailable {

@@ -10,7 +10,7 @@ use store::{LaneKey, Pause};
 use crate::account::Account;
 use crate::draft::Draft;
 use crate::planner::Engine;
-use crate::submit::fault_of;
+use crate::submit::{fault_of, is_misdirected};
 
 /// The paid POSTs of a lane, apart from its reads.
 const SUBMITS: &str = "submits";
@@ -69,7 +69,11 @@ fn rests(
         {
             Vec::new()
         }
-        Refusal::Forbidden { .. } => refused_key(account),
+        // One request that the key may not make (a cancel without the scope) says nothing about others.
+        Refusal::Forbidden { code, .. } if is_submit || code == "PARTNER_NOT_ACTIVE" => {
+            refused_key(account)
+        }
+        Refusal::Forbidden { .. } => Vec::new(),
         Refusal::OutOfCredits { .. } if is_submit => {
             let probe = at + account.timing.credits_probe;
             vec![rest(SUBMITS, "out_of_credits", Some(Some(probe)))]
@@ -83,6 +87,10 @@ fn rests(
             )]
         }
         Refusal::NotSent { .. } => vec![rest(group, "unavailable", None)],
+        // A wrong base URL or a page of maintenance: nothing is wrong with the rows.
+        Refusal::Invalid { code, .. } if is_submit && is_misdirected(code) => {
+            vec![rest(SUBMITS, "misdirected", None)]
+        }
         Refusal::OutOfCredits { .. } | Refusal::Invalid { .. } | Refusal::Rejected { .. } => {
             Vec::new()
         }

@@ -2,7 +2,7 @@
 //! in [`Engine::see_remote`], and from there in the one transition function.
 
 use domain::{Event, Fault, Input, JobId, Provider, Status, Timestamp};
-use providers::{Outcome, Phase, RemoteJob, Reply};
+use providers::{Outcome, Phase, Refusal, RemoteJob, Reply};
 use store::LaneKey;
 
 use crate::account::{Account, CompleteAt};
@@ -39,12 +39,15 @@ impl Engine {
         self.hear_feedback(lane, &account, reply, None, false, at, draft);
         if let Some(open) = self.open.get_mut(&job) {
             open.asking = false;
+            if let (Flight::Status { .. }, Outcome::Status(_)) = (flight, &reply.outcome) {
+                open.last_heard = Some(at);
+            }
         }
         match (flight, &reply.outcome) {
             (Flight::Source { .. }, outcome) => self.hear_source(lane, job, outcome, at),
             (Flight::Status { purpose, .. }, Outcome::Status(remote)) => {
                 if *purpose == Purpose::Link {
-                    self.see_link(lane, &account, job, remote, at, draft);
+                    self.see_link(&account, job, remote, at);
                 } else {
                     self.see_remote(lane, &account, job, remote, at, draft);
                 }
@@ -56,14 +59,36 @@ impl Engine {
                 self.see_nothing(lane, &account, job, at, draft);
             }
             // Asked; whether it took effect is read from the status.
-            (Flight::Cancel { .. }, _) => self.ask_again(&account, job, at),
+            (Flight::Cancel { .. }, outcome) => {
+                self.hear_cancel(job, outcome);
+                self.ask_again(&account, job, at);
+            }
             (Flight::Deliverables { .. }, _) => self.links_failed(&account, job, at),
             (Flight::Status { purpose, .. }, _) if *purpose == Purpose::Link => {
                 self.links_failed(&account, job, at);
             }
             _ => self.ask_again(&account, job, at),
         }
+        self.check_capture_deadline(lane, &account, job, at, draft);
         self.close_if_over(lane, job, at, draft);
+    }
+
+    /// A cancel that surely did not arrive is asked for again.
+    fn hear_cancel(&mut self, job: JobId, outcome: &Outcome) {
+        let lost = matches!(
+            outcome,
+            Outcome::Refused(
+                Refusal::NotSent { .. }
+                    | Refusal::RateLimited { .. }
+                    | Refusal::Unauthorized { .. }
+                    | Refusal::Unavailable { .. }
+            )
+        );
+        if let Some(open) = self.open.get_mut(&job)
+            && lost
+        {
+            open.cancel_sent = false;
+        }
     }
 
     fn ask_again(&mut self, account: &Account, job: JobId, at: Timestamp) {
@@ -76,9 +101,12 @@ impl Engine {
         let source = match outcome {
             Outcome::Status(remote) => match &remote.result_url {
                 Some(url) => Some(Source::Link(url.clone(), at)),
-                None => Some(Source::Gone("the provider shows no link to it".to_owned())),
+                None => Some(Source::Gone(
+                    "the provider shows no link to it".to_owned(),
+                    at,
+                )),
             },
-            Outcome::Missing => Some(Source::Gone("the provider has forgotten it".to_owned())),
+            Outcome::Missing => Some(Source::Gone("the provider has forgotten it".to_owned(), at)),
             // Not told: it is asked again when its job is looked at again.
             _ => None,
         };
@@ -147,6 +175,7 @@ impl Engine {
                 note_status(open, status, key, at, draft);
             }
             Phase::AwaitingApproval | Phase::Distributing => {
+                open.was_approvable = true;
                 let done = account.policy.complete_at == CompleteAt::AwaitingApproval;
                 if done {
                     draft.apply(

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use domain::{Cancel, Event, Fault, JobId, Provider, Room, Status, Timestamp};
-use providers::{Call, Phase};
+use providers::Call;
 use store::{LaneKey, NewRequest, StoreError};
 
 use crate::account::Account;
@@ -40,8 +40,8 @@ impl Engine {
             return Ok(());
         };
         let shared = read_group == submit_group;
-        let mut ready = self.ready(key, submit_group, now, draft, wake).await?;
-        let mut reads = self.due(key, now, draft, wake);
+        let (mut ready, more) = self.ready(key, submit_group, now, draft, wake).await?;
+        let mut reads = self.due(key, now, wake);
         while !reads.is_empty() || !ready.is_empty() {
             let owes = shared && self.group_owes_a_submit(key, read_group);
             let submit_first = reads.is_empty() || (!ready.is_empty() && (!shared || owes));
@@ -51,6 +51,8 @@ impl Engine {
                     continue;
                 }
                 self.plan_submit(key, &mut ready, now, draft);
+                // There may be more rows than were looked at, and there is room for them.
+                draft.again |= more && ready.is_empty();
                 if self.lanes.get(key).is_some_and(|lane| lane.careful) {
                     ready.clear();
                 }
@@ -144,24 +146,24 @@ impl Engine {
         now: Timestamp,
         draft: &mut Draft,
         wake: &mut Wake,
-    ) -> Result<Vec<crate::submit::Ready>, StoreError> {
+    ) -> Result<(Vec<crate::submit::Ready>, bool), StoreError> {
         if self.waits_for_its_one_submit(key) {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         let Some(lane) = self.lanes.get_mut(key) else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         };
         if let Some(until) = lane.idle_until.filter(|until| *until > now) {
             wake.at(until);
-            return Ok(Vec::new());
+            return Ok((Vec::new(), false));
         }
         match lane.peek(group, true, now) {
             Room::Now => self.candidates(key, now, draft, wake).await,
             Room::At(later) => {
                 wake.at(later);
-                Ok(Vec::new())
+                Ok((Vec::new(), false))
             }
-            Room::AfterAnAnswer | Room::Never => Ok(Vec::new()),
+            Room::AfterAnAnswer | Room::Never => Ok((Vec::new(), false)),
         }
     }
 
@@ -170,15 +172,15 @@ impl Engine {
         &self,
         key: &LaneKey,
         now: Timestamp,
-        draft: &Draft,
         wake: &mut Wake,
     ) -> VecDeque<(Due, Timestamp, JobId)> {
         let mut due = Vec::new();
-        for (id, account) in &draft.sources_wanted {
-            if self
-                .accounts
-                .get(account)
-                .is_some_and(|account| account.lane == *key)
+        for (id, source) in &self.sources {
+            if let Source::Wanted { account, .. } = source
+                && self
+                    .accounts
+                    .get(account)
+                    .is_some_and(|account| account.lane == *key)
             {
                 due.push((Due::Source, now, *id));
             }
@@ -214,7 +216,7 @@ impl Engine {
         now: Timestamp,
         draft: &mut Draft,
     ) {
-        let Some((account, call)) = self.read_call(due, job, draft) else {
+        let Some((account, call)) = self.read_call(due, job) else {
             return;
         };
         let Some(lane) = self.lanes.get_mut(key) else {
@@ -239,29 +241,25 @@ impl Engine {
             quota: None,
             sent_at: now,
         };
-        let meaning = meaning(due, key, &account, job, places.clone());
+        let meaning = meaning(due, key, &account, job, places);
         self.flights.insert(flight.clone(), meaning);
         draft.intents.push(Intent::Read {
             lane: key.clone(),
             request,
             act: send(&flight, &account, call),
-            places,
         });
     }
 
     /// The call of a read, with the job marked as asked about.
-    fn read_call(
-        &mut self,
-        due: Due,
-        job: JobId,
-        draft: &mut Draft,
-    ) -> Option<(Arc<Account>, Call)> {
+    fn read_call(&mut self, due: Due, job: JobId) -> Option<(Arc<Account>, Call)> {
         if due == Due::Source {
-            let name = draft.sources_wanted.remove(&job)?;
-            let remote_id = draft.source_ids.remove(&job)?;
-            self.sources.insert(job, Source::Asked);
+            let Some(Source::Wanted { account, remote_id }) =
+                self.sources.insert(job, Source::Asked)
+            else {
+                return None;
+            };
             let location = None;
-            let account = self.accounts.get(&name).cloned()?;
+            let account = self.accounts.get(&account).cloned()?;
             return Some((
                 account,
                 Call::Status {
@@ -288,19 +286,21 @@ impl Engine {
         Some((account, call))
     }
 
-    /// Jobs that run beyond their deadline are given up, with a clear state. Waiting for a person's
-    /// approval has none (DESIGN.md 3.2).
+    /// Jobs that run beyond their deadline are given up, with a clear state: never before the provider
+    /// was asked once more, since it may have finished while we were away, and never once a person at
+    /// the provider had them for approval (DESIGN.md 3.2).
     pub(crate) fn give_up_overdue(&mut self, key: &LaneKey, now: Timestamp, draft: &mut Draft) {
         let overdue: Vec<JobId> = self
             .open
             .values()
             .filter(|open| open.job.work.status() == Status::Running && !open.asking)
-            .filter(|open| !matches!(open.phase, Phase::AwaitingApproval | Phase::Distributing))
+            .filter(|open| !open.was_approvable)
             .filter(|open| {
                 let account = self.accounts.get(&open.account);
                 account.is_some_and(|account| {
                     let since = open.job.work.submitted_at.unwrap_or(now);
-                    account.lane == *key && since + account.policy.deadline <= now
+                    let deadline = since + account.policy.deadline;
+                    account.lane == *key && open.last_heard.is_some_and(|at| at >= deadline)
                 })
             })
             .map(OpenJob::id)
@@ -363,17 +363,13 @@ fn meaning(due: Due, key: &LaneKey, account: &Account, job: JobId, places: Place
 /// What is to be asked about this job next, and when.
 fn next_read(open: &OpenJob) -> Option<(Due, Timestamp)> {
     let status = open.job.work.status();
-    if let Some(capture) = &open.capture {
-        if capture.needs_links {
-            return Some((Due::Links, capture.not_before.unwrap_or_default()));
-        }
-        // A production that waits for its release is still watched.
-        if status == Status::Capturing {
-            return None;
-        }
-    }
+    let links = open
+        .capture
+        .as_ref()
+        .filter(|capture| capture.needs_links)
+        .map(|capture| (Due::Links, capture.not_before.unwrap_or_default()));
     if status != Status::Running {
-        return None;
+        return links.filter(|_| status == Status::Capturing);
     }
     let cancels = open.job.work.cancel == Some(Cancel::Asked)
         && can_cancel(open.job.id.kind.provider())
@@ -381,5 +377,7 @@ fn next_read(open: &OpenJob) -> Option<(Due, Timestamp)> {
     if cancels {
         return Some((Due::Cancel, Timestamp::default()));
     }
-    Some((Due::Poll, open.next_read))
+    // A production whose files can be had is still watched.
+    let poll = (Due::Poll, open.next_read);
+    Some(links.filter(|links| links.1 <= poll.1).unwrap_or(poll))
 }

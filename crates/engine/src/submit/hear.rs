@@ -6,6 +6,7 @@ use store::{LaneKey, Outcome as Fate, SubmissionAnswer, SubmissionJobChange};
 
 use crate::account::Account;
 use crate::draft::Draft;
+use crate::open::OpenJob;
 use crate::planner::{Engine, Flight};
 
 /// JARAI's words for a submit that is wrong in its row, not in its key (error-handling page).
@@ -51,6 +52,7 @@ pub(crate) fn fault_of(refusal: &Refusal) -> Fault {
 
 fn verdict_of(refusal: &Refusal) -> Verdict {
     match refusal {
+        Refusal::Invalid { code, .. } if is_misdirected(code) => Verdict::Wait,
         Refusal::Invalid { .. } => Verdict::Never,
         Refusal::Forbidden { code, .. } if ROW_IS_FORBIDDEN.contains(&code.as_str()) => {
             Verdict::Never
@@ -126,7 +128,7 @@ impl Engine {
             submission,
             jobs,
             quota,
-            ..
+            places,
         } = flight
         else {
             return;
@@ -138,6 +140,14 @@ impl Engine {
             answer: kept(reply),
             correlation_id: reply.correlation_id.clone(),
         });
+        if matches!(reply.outcome, Outcome::Refused(_))
+            && let Some(lane) = self.lanes.get_mut(&lane)
+        {
+            lane.give_quota_back(&places);
+        }
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.settle(&places, at);
+        }
         let Some(account) = self.accounts.get(&account).cloned() else {
             return;
         };
@@ -242,10 +252,7 @@ impl Engine {
         if draft.apply(open, &event, key, at) {
             draft.outcome(change);
         }
-        if open.job.work.status() == Status::InDoubt && account.policy.resubmit_in_doubt {
-            let knowingly = Event::Resolved(Resolution::Resubmit);
-            draft.apply(open, &knowingly, key, at);
-        }
+        resubmit_knowingly(account, open, key, at, draft);
         if let Some(remote) = seen {
             self.see_remote(key, account, job, &remote, at, draft);
         }
@@ -284,6 +291,22 @@ impl Engine {
     }
 }
 
+/// `in_doubt = "resubmit"`: a possible second charge is accepted, within the row's attempts.
+pub(crate) fn resubmit_knowingly(
+    account: &Account,
+    open: &mut OpenJob,
+    key: &LaneKey,
+    at: Timestamp,
+    draft: &mut Draft,
+) {
+    let work = &open.job.work;
+    let may = account.policy.resubmit_in_doubt && work.attempt < work.max_attempts;
+    if may && work.status() == Status::InDoubt {
+        open.job.not_before = Some(at + account.timing.retry(work.attempt));
+        draft.apply(open, &Event::Resolved(Resolution::Resubmit), key, at);
+    }
+}
+
 /// A change of a submission's job that leaves everything as it is.
 pub(crate) fn untouched(
     submission: &SubmissionId,
@@ -307,10 +330,28 @@ pub(crate) fn untouched(
 
 fn kept(reply: &Reply) -> Option<String> {
     reply.kept.clone().or_else(|| match &reply.outcome {
+        // The ids are the part of an acceptance that must never be lost.
+        Outcome::Submitted(items) => {
+            let ids = items.iter().map(|item| match item {
+                ItemOutcome::Accepted { remote_id, .. } => remote_id.as_str(),
+                ItemOutcome::Refused { .. } => "refused",
+                ItemOutcome::Unknown { .. } => "unknown",
+            });
+            Some(format!(
+                "remote ids in order: {}",
+                ids.collect::<Vec<_>>().join(", ")
+            ))
+        }
         Outcome::Unknown { reason } => Some(reason.clone()),
         Outcome::Refused(refusal) => Some(fault_of(refusal).message),
         _ => None,
     })
+}
+
+/// Whether a submit was answered by somebody who does not know the endpoint: a redirect, or a 404 or
+/// 405 that carries no word of the provider's. The address is wrong then, not the row.
+pub(crate) fn is_misdirected(code: &str) -> bool {
+    matches!(code, "redirect" | "http_404" | "http_405")
 }
 
 /// Whether this provider cancels what runs.

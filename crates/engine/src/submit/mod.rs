@@ -1,9 +1,12 @@
-//! Paid POSTs: which job goes next and with what bytes ([`plan`]), and what its answer means
+//! Paid POSTs: which jobs could go ([`ready`]), which go next and with what bytes ([`plan`]), and what its answer means
 //! ([`hear`]). Nothing here is ever sent twice: a job whose outcome is unknown is in doubt.
 
 mod hear;
 mod plan;
+mod ready;
+mod source;
 mod strangers;
 
-pub(crate) use hear::{can_cancel, fault_of, untouched};
-pub(crate) use plan::{Ready, hex};
+pub(crate) use hear::{can_cancel, fault_of, is_misdirected, resubmit_knowingly, untouched};
+pub(crate) use plan::hex;
+pub(crate) use ready::Ready;

@@ -69,6 +69,9 @@ fn unknown_account(job: &Job, known: &[String]) -> Fault {
 }
 
 fn hold(mut job: Job, why: Option<Fault>, now: Timestamp, draft: &mut Draft) {
+    if !draft.touched.insert(job.id) {
+        return;
+    }
     let mut change = change_of(&job, None, now);
     if let Some(event) = moved(&mut job, &Event::HeldBack(why), None, now) {
         change.work = job.work;

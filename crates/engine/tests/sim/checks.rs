@@ -48,6 +48,10 @@ pub(crate) fn check(summary: &Summary) {
     // I2: no double.
     let mut accepted = BTreeMap::<String, usize>::new();
     for remote in &summary.remote {
+        // A production that nobody picked up is documented as safe to send again.
+        if remote.provider == sandbox::Provider::Jarai && remote.status == "Failed" {
+            continue;
+        }
         *accepted.entry(remote_mark(remote)).or_default() += 1;
     }
     for (mark, n) in &accepted {

@@ -11,13 +11,13 @@ use domain::{
     Provider, Status, Timestamp, Window,
 };
 use engine::{
-    Account, Act, CaptureTrouble, CompleteAt, Engine, FlightId, Limits, Policy, Polling, Report,
-    Said, Stored, Timing, Wanted,
+    Account, Act, CaptureTrouble, CompleteAt, Engine, FlightId, Here, Limits, Policy, Polling,
+    Report, Said, Stored, Timing, Wanted,
 };
 use providers::{Client, SendError};
 use sandbox::{Delivery, FaultPlan, Options, Sandbox};
 use sha2::{Digest, Sha256};
-use store::{DeliverableRow, Fuse, FuseMode, Job, LaneHold, LaneKey, NewJob, Spent, Store};
+use store::{DeliverableRow, Epoch, Fuse, FuseMode, Job, LaneHold, LaneKey, NewJob, Spent, Store};
 
 const BASE: &str = "http://sandbox.test";
 const START: i64 = 1_700_000_000_000;
@@ -160,6 +160,7 @@ pub(crate) struct World {
     /// Which process: answers to an earlier one are lost.
     life: u64,
     in_air: BTreeSet<FlightId>,
+    held: Vec<(LaneKey, Epoch)>,
     unheard: Vec<Report>,
     /// The provider's numbers of the requests whose answers are not yet durable.
     unheard_numbers: Vec<u64>,
@@ -352,6 +353,7 @@ impl World {
             next: 0,
             life: 0,
             in_air: BTreeSet::new(),
+            held: Vec::new(),
             unheard: Vec::new(),
             unheard_numbers: Vec::new(),
             crashes: BTreeMap::new(),
@@ -507,6 +509,8 @@ impl World {
             self.provider.answer_lost(no);
         }
         self.in_air.clear();
+        // A new process knows nothing of the old one.
+        self.held.clear();
         let coming: Vec<u64> = self.coming.keys().copied().collect();
         for id in coming {
             let gone = match self.coming.get(&id) {
@@ -547,18 +551,17 @@ impl World {
             .take_lanes(&lanes, "sim", self.now)
             .await
             .unwrap();
-        let known: BTreeSet<FlightId> = self
-            .in_air
-            .iter()
-            .cloned()
-            .chain(self.unheard.iter().map(|report| report.flight.clone()))
-            .collect();
+        let unheard = self.unheard.iter().map(|report| report.flight.clone());
+        let here = Here {
+            flights: self.in_air.iter().cloned().chain(unheard).collect(),
+            held: std::mem::replace(&mut self.held, hold.epochs.clone()),
+        };
         let seed = self.rng.u64(..);
         let engine = Engine::load(
             self.store.clone(),
             self.accounts.clone(),
             &hold.epochs,
-            &known,
+            &here,
             seed,
             self.now,
         )

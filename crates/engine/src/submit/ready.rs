@@ -1,0 +1,328 @@
+//! Which pending jobs could be sent now, best first, and what their request is.
+
+use std::sync::Arc;
+
+use domain::{Event, Fault, Invalid, JobId, Request, Status, Timestamp};
+use providers::{DescriptionItem, Submit};
+use store::{Job, LaneKey, PendingWant, StoreError};
+
+use super::source::Link;
+use crate::account::Account;
+use crate::draft::{Draft, Intent, change_of, moved};
+use crate::planner::{Engine, Wake};
+
+/// Rows read at once for submits that go one by one.
+const LOOK_AHEAD: u32 = 16;
+
+/// A pending job that may be sent now.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(super) job: Job,
+    pub(super) account: Arc<Account>,
+    pub(super) submit: Submit,
+    pub(super) price: Option<i64>,
+    pub(super) warning: Option<String>,
+}
+
+impl Ready {
+    pub(super) fn id(&self) -> JobId {
+        self.job.id
+    }
+
+    /// What it takes from a further counter: JARAI's productions per account there and day.
+    pub(crate) fn quota(&self) -> Option<String> {
+        match &self.submit {
+            Submit::Production { account_id, .. } => Some(format!("productions:{account_id}")),
+            Submit::Descriptions { .. } | Submit::Generate { .. } | Submit::Upscale { .. } => None,
+        }
+    }
+
+    /// Whether `other` can travel in the same POST.
+    pub(super) fn travels_with(&self, other: &Self) -> bool {
+        match (&self.submit, &other.submit) {
+            (
+                Submit::Descriptions { project_id: a, .. },
+                Submit::Descriptions { project_id: b, .. },
+            ) => a == b && self.account.name == other.account.name,
+            _ => false,
+        }
+    }
+}
+
+/// How a request reads as bytes, once every link is known.
+enum Shaped {
+    Submit(Submit),
+    /// Not in this step: a link is being read.
+    NotNow,
+    /// Not before this moment, for this reason.
+    Later(Timestamp, Fault),
+    Invalid(Invalid),
+}
+
+impl From<Link> for Shaped {
+    fn from(link: Link) -> Self {
+        match link {
+            // Only asked for where the link is missing.
+            Link::Known(_) | Link::NotNow => Self::NotNow,
+            Link::Later(until, why) => Self::Later(until, why),
+            Link::Gone(invalid) => Self::Invalid(invalid),
+        }
+    }
+}
+
+impl Engine {
+    /// The jobs that this lane could send now, best first. Rows that can never be right fail here,
+    /// before anything is sent. Also whether there may be more of them.
+    pub(crate) async fn candidates(
+        &mut self,
+        key: &LaneKey,
+        now: Timestamp,
+        draft: &mut Draft,
+        wake: &mut Wake,
+    ) -> Result<(Vec<Ready>, bool), StoreError> {
+        let mut rows = Vec::new();
+        let mut full = false;
+        for account in self.accounts_of(key) {
+            let running = self.running_of(&account.name);
+            let Some(spare) = account
+                .policy
+                .max_running
+                .checked_sub(running)
+                .filter(|n| *n > 0)
+            else {
+                continue;
+            };
+            let want = wanted(&account, spare, now);
+            let found = self.store.pending(&want).await?;
+            full |= found.len() >= want.limit as usize;
+            rows.extend(found.into_iter().map(|job| (Arc::clone(&account), job)));
+        }
+        if !full && let Some(lane) = self.lanes.get_mut(key) {
+            // Nothing more than this is pending: look again when something changes.
+            let timing = self.accounts.values().find(|a| a.lane == *key);
+            let later = now + timing.map_or_else(Default::default, |a| a.timing.look_again);
+            let due = self.store.next_due(now).await?;
+            let until = due.map_or(later, |due| due.min(later));
+            lane.idle_until = Some(until);
+            wake.at(until);
+        }
+        let mut ready = Vec::new();
+        for (account, job) in rows {
+            if let Some(one) = self.prepare(key, &account, job, now, draft) {
+                ready.push(one);
+            }
+        }
+        self.look_for_sources(now, draft).await?;
+        self.in_fair_order(key, &mut ready);
+        Ok((ready, full))
+    }
+
+    fn running_of(&self, account: &str) -> usize {
+        self.open
+            .values()
+            .filter(|open| open.account == account && !open.rests_for_approval())
+            // A job in doubt may wait for a person for months; it takes nobody's place.
+            .filter(|open| open.job.work.status() != Status::InDoubt)
+            .count()
+    }
+
+    /// Highest priority first; then the batch that has had the fewest turns; then the oldest.
+    fn in_fair_order(&self, key: &LaneKey, ready: &mut [Ready]) {
+        let Some(lane) = self.lanes.get(key) else {
+            return;
+        };
+        let mut turns = std::collections::HashMap::new();
+        let mut rank = Vec::with_capacity(ready.len());
+        // Rows come best first within a batch: the n-th of a batch waits for n more turns of it.
+        for one in ready.iter() {
+            let batch = one.job.batch.as_deref();
+            let place = turns
+                .entry(batch.map(str::to_owned))
+                .or_insert_with(|| lane.turns_of(batch));
+            rank.push((
+                one.id(),
+                (
+                    std::cmp::Reverse(one.job.priority),
+                    *place,
+                    one.job.run_at.unwrap_or(one.job.created_at),
+                    one.id(),
+                ),
+            ));
+            *place += 1;
+        }
+        let rank: std::collections::HashMap<_, _> = rank.into_iter().collect();
+        ready.sort_by_key(|one| rank.get(&one.id()).copied());
+    }
+
+    fn prepare(
+        &self,
+        key: &LaneKey,
+        account: &Arc<Account>,
+        job: Job,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Option<Ready> {
+        if draft.touched.contains(&job.id) {
+            return None;
+        }
+        let checked =
+            match domain::request::check(&job.input, &account.defaults, &account.prices.models) {
+                Ok(checked) => checked,
+                Err(invalid) => {
+                    self.fail_row(key, job, &invalid, now, draft);
+                    return None;
+                }
+            };
+        let price = account.prices.of(&checked.request);
+        match self.shape(&checked.request, account, &job, now, draft) {
+            Shaped::Submit(submit) => Some(Ready {
+                job,
+                account: Arc::clone(account),
+                submit,
+                price,
+                warning: checked.warning,
+            }),
+            Shaped::NotNow => None,
+            Shaped::Later(until, why) => {
+                self.hold_row(key, job, until, why, now, draft);
+                None
+            }
+            Shaped::Invalid(invalid) => {
+                self.fail_row(key, job, &invalid, now, draft);
+                None
+            }
+        }
+    }
+
+    fn fail_row(
+        &self,
+        key: &LaneKey,
+        mut job: Job,
+        invalid: &Invalid,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) {
+        draft.touched.insert(job.id);
+        let mut change = change_of(&job, Some(key), now);
+        let why = Fault::new(invalid.code, invalid.message.clone());
+        if let Some(event) = moved(&mut job, &Event::FoundInvalid(why), Some(key), now) {
+            change.work = job.work;
+            draft.intents.push(Intent::Change {
+                change: Box::new(change),
+                event: Some(event),
+                released: Vec::new(),
+                command: None,
+                opens: None,
+            });
+        }
+    }
+
+    /// The row cannot go yet and says so; others take its place in the queue meanwhile.
+    fn hold_row(
+        &self,
+        key: &LaneKey,
+        mut job: Job,
+        until: Timestamp,
+        why: Fault,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) {
+        draft.touched.insert(job.id);
+        let known = job
+            .work
+            .state
+            .fault()
+            .is_some_and(|known| known.code == why.code);
+        let mut change = change_of(&job, Some(key), now);
+        change.not_before = Some(until);
+        if let Some(event) = moved(&mut job, &Event::HeldBack(Some(why)), Some(key), now) {
+            change.work = job.work;
+            draft.intents.push(Intent::Change {
+                change: Box::new(change),
+                // Waiting on is no news.
+                event: Some(event).filter(|_| !known),
+                released: Vec::new(),
+                command: None,
+                opens: None,
+            });
+        }
+    }
+
+    fn shape(
+        &self,
+        request: &Request,
+        account: &Account,
+        job: &Job,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Shaped {
+        match request {
+            Request::Description {
+                project_id,
+                ean,
+                product_name,
+                product_brand,
+            } => Shaped::Submit(Submit::Descriptions {
+                project_id: project_id.clone(),
+                items: vec![DescriptionItem {
+                    ean: ean.clone(),
+                    product_name: product_name.clone(),
+                    product_brand: product_brand.clone(),
+                    client_product_id: String::new(),
+                }],
+            }),
+            Request::Generate {
+                model,
+                images,
+                prompt,
+            } => {
+                let mut image_urls = Vec::new();
+                for image in images {
+                    match self.link(image, account, job, now, draft) {
+                        Link::Known(url) => image_urls.push(url),
+                        other => return other.into(),
+                    }
+                }
+                Shaped::Submit(Submit::Generate {
+                    model: model.clone(),
+                    image_urls,
+                    prompt: prompt.clone(),
+                })
+            }
+            Request::Upscale { image } => match self.link(image, account, job, now, draft) {
+                Link::Known(image_url) => Shaped::Submit(Submit::Upscale { image_url }),
+                other => other.into(),
+            },
+            Request::Production {
+                account_id,
+                topic,
+                language_id,
+                country_id,
+                avatar_id,
+                project_type_slug,
+                metadata_md,
+            } => Shaped::Submit(Submit::Production {
+                account_id: account_id.clone(),
+                topic: topic.clone(),
+                language_id: language_id.clone(),
+                country_id: country_id.clone(),
+                avatar_id: avatar_id.clone(),
+                project_type_slug: project_type_slug.clone(),
+                metadata_md: metadata_md.clone(),
+            }),
+        }
+    }
+}
+
+fn wanted(account: &Account, spare: usize, now: Timestamp) -> PendingWant {
+    let batch = u32::try_from(account.policy.batch_size).unwrap_or(u32::MAX);
+    let limit = batch.saturating_mul(4).max(LOOK_AHEAD);
+    PendingWant {
+        kind: account.provider.kind(),
+        account: account.name.clone(),
+        takes_unnamed: account.policy.takes_unnamed,
+        now,
+        per_batch: limit,
+        limit: limit.min(u32::try_from(spare).unwrap_or(u32::MAX)),
+    }
+}
