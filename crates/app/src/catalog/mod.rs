@@ -22,15 +22,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "the commands that read catalogs come next")
-)]
 pub(crate) use product::{Product, Row};
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "the commands that read catalogs come next")
-)]
 pub(crate) use summary::CatalogSummary;
 
 use columns::Columns;

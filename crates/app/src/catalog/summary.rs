@@ -65,6 +65,7 @@ impl CatalogSummary {
     }
 
     /// How many rows have this verdict, by [`Verdict::code`].
+    #[cfg(test)]
     pub(crate) fn with_barcode(&self, verdict: &str) -> u64 {
         self.barcodes.get(verdict).copied().unwrap_or_default()
     }

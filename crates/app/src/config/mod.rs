@@ -6,6 +6,9 @@
 mod raw;
 mod resolve;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +24,7 @@ pub(crate) const FILE_NAME: &str = "vitrine.toml";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// No file where one was named, or none at all.
-    #[error("there is no config at {place}; run `vitrine init` to write one, or name one with --config")]
+    #[error("there is no config at {place}; name one with --config, or write one")]
     Missing {
         /// Where it was looked for.
         place: String,
@@ -74,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) accounts: Vec<(Account, HandsOptions)>,
     /// Accounts whose key could not be read, and why: commands that send nothing work without.
     pub(crate) keyless: Vec<String>,
+    /// Settings that are read and checked, and that this version does not act on yet.
+    pub(crate) unenforced: Vec<String>,
     /// How long `run --until-idle` waits for evidence about jobs in doubt.
     pub(crate) in_doubt_wait: Duration,
     /// How long a drain waits for answers on the wire.

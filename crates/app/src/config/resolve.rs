@@ -24,14 +24,19 @@ pub(crate) fn resolve(
     environment: Environment<'_>,
 ) -> Result<Config, ConfigError> {
     let folder = source.parent().unwrap_or(Path::new("."));
-    let database_url = environment("VITRINE_DATABASE_URL")
-        .or(raw.database.url)
-        .unwrap_or_else(|| "sqlite://vitrine.db".to_owned());
+    let database_url = environment("VITRINE_DATABASE_URL").unwrap_or_else(|| {
+        let url = raw.database.url.as_deref().unwrap_or("sqlite://vitrine.db");
+        beside(folder, url)
+    });
+    let unenforced = unenforced(&raw);
     let storage = raw.storage.url.unwrap_or_else(|| "files".to_owned());
     let mut keyless = Vec::new();
     let mut accounts = Vec::new();
     for (name, account) in &raw.accounts {
-        let others = raw.accounts.values().filter(|other| other.provider == account.provider);
+        let others = raw
+            .accounts
+            .values()
+            .filter(|other| other.provider == account.provider);
         let only_one = others.count() == 1;
         match one(name, account, only_one, folder, environment) {
             Ok(resolved) => accounts.push(resolved),
@@ -43,17 +48,64 @@ pub(crate) fn resolve(
     }
     one_default_each(&raw.accounts)?;
     let wait = raw.in_doubt_wait.or_else(|| {
-        raw.accounts.values().filter_map(|account| account.in_doubt_wait).max_by_key(|s| s.0)
+        raw.accounts
+            .values()
+            .filter_map(|account| account.in_doubt_wait)
+            .max_by_key(|s| s.0)
     });
     Ok(Config {
         source: source.to_path_buf(),
         database_url,
-        storage: storage_folder(&storage)?,
+        storage: folder.join(storage_folder(&storage)?),
         accounts,
         keyless,
+        unenforced,
         in_doubt_wait: wait.map_or(2 * MINUTE, |span| span.0),
-        drain_limit: raw.drain_limit.map_or(Duration::from_secs(30), |span| span.0),
+        drain_limit: raw
+            .drain_limit
+            .map_or(Duration::from_secs(30), |span| span.0),
     })
+}
+
+/// A relative SQLite file of the config stands beside the config, wherever the program is started
+/// (cron starts it in the home folder).
+fn beside(folder: &Path, url: &str) -> String {
+    let file = url
+        .strip_prefix("sqlite://")
+        .or_else(|| url.strip_prefix("sqlite:"));
+    match file.map(Path::new) {
+        Some(file) if file.is_relative() && !folder.as_os_str().is_empty() => {
+            format!("sqlite://{}", folder.join(file).display())
+        }
+        _ => url.to_owned(),
+    }
+}
+
+/// What the file asks for and this version does not do: told at each start, since silence would
+/// pass for consent.
+fn unenforced(raw: &Raw) -> Vec<String> {
+    let mut told = Vec::new();
+    if raw.server.is_some() {
+        told.push("[server] is not served yet: there is no dashboard, API or metrics".to_owned());
+    }
+    if raw.webhooks.is_some() {
+        told.push("[webhooks] are not received yet: jobs are polled".to_owned());
+    }
+    for (name, account) in &raw.accounts {
+        if account.spend.is_some() {
+            told.push(format!(
+                "accounts.{name}.spend is not enforced yet: nothing stops at this cap"
+            ));
+        }
+        let has_secret =
+            account.webhook_secret_env.is_some() || account.webhook_secret_file.is_some();
+        if account.webhook_trust.is_some() || has_secret {
+            told.push(format!(
+                "accounts.{name}: webhooks are not received yet, so webhook_trust and webhook_secret do nothing"
+            ));
+        }
+    }
+    told
 }
 
 fn storage_folder(url: &str) -> Result<PathBuf, ConfigError> {
@@ -96,14 +148,15 @@ fn one(
 ) -> Result<(Account, HandsOptions), ConfigError> {
     let of = |key: &str| format!("accounts.{name}.{key}");
     if name.trim().is_empty() || name.len() > 64 {
-        return Err(ConfigError::setting(of(""), "an account's name has 1 to 64 characters"));
+        return Err(ConfigError::setting(
+            of(""),
+            "an account's name has 1 to 64 characters",
+        ));
     }
     let provider: Provider = match raw.provider.as_deref() {
-        Some(word) => word
-            .parse()
-            .map_err(|error: domain::UnknownProvider| {
-                ConfigError::setting(of("provider"), error.to_string())
-            })?,
+        Some(word) => word.parse().map_err(|error: domain::UnknownProvider| {
+            ConfigError::setting(of("provider"), error.to_string())
+        })?,
         None => {
             return Err(ConfigError::setting(
                 of("provider"),
@@ -112,17 +165,28 @@ fn one(
         }
     };
     let file = raw.api_key_file.as_ref().map(|file| folder.join(file));
-    let key = secret(&of("api_key"), raw.api_key_env.as_deref(), file.as_deref(), environment)?
-        .ok_or_else(|| {
-            ConfigError::setting(of("api_key"), "missing: name api_key_env or api_key_file")
-        })?;
-    let base_url = raw.base_url.as_deref().unwrap_or(provider.default_base_url());
+    let key = secret(
+        &of("api_key"),
+        raw.api_key_env.as_deref(),
+        file.as_deref(),
+        environment,
+    )?
+    .ok_or_else(|| {
+        ConfigError::setting(of("api_key"), "missing: name api_key_env or api_key_file")
+    })?;
+    let base_url = raw
+        .base_url
+        .as_deref()
+        .unwrap_or(provider.default_base_url());
     let lane = lane(provider, base_url, raw.budget.as_deref(), &key);
     let client = Client::new(provider, base_url, key)
         .map_err(|error| ConfigError::setting(of("base_url"), error.to_string()))?;
     let speed = raw.speed.unwrap_or(1.0);
     if !(speed.is_finite() && (0.01..=10_000.0).contains(&speed)) {
-        return Err(ConfigError::setting(of("speed"), "write a number from 0.01 to 10000"));
+        return Err(ConfigError::setting(
+            of("speed"),
+            "write a number from 0.01 to 10000",
+        ));
     }
     let account = Account {
         name: name.to_owned(),
@@ -149,7 +213,12 @@ fn lane(provider: Provider, base_url: &str, budget: Option<&str>, key: &SecretSt
     hash.update(base_url.trim_end_matches('/').as_bytes());
     hash.update([0]);
     hash.update(key.expose_secret().trim().as_bytes());
-    let short: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let short: String = hash
+        .finalize()
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     LaneKey(format!("{provider}:{short}"))
 }
 
@@ -166,14 +235,17 @@ fn defaults(raw: &RawAccount) -> Defaults {
 }
 
 fn prices(raw: &RawAccount) -> Prices {
-    let models = raw.models.iter().fold(Models::documented(), |models, (name, model)| {
-        let model = Model {
-            name: name.clone(),
-            credits: model.credits,
-            max_images: model.max_images.unwrap_or(1),
-        };
-        models.with(name.clone(), model)
-    });
+    let models = raw
+        .models
+        .iter()
+        .fold(Models::documented(), |models, (name, model)| {
+            let model = Model {
+                name: name.clone(),
+                credits: model.credits,
+                max_images: model.max_images.unwrap_or(1),
+            };
+            models.with(name.clone(), model)
+        });
     Prices {
         models,
         description: raw.credits_per_description,
@@ -195,7 +267,10 @@ fn limits(provider: Provider, raw: &RawLimits, speed: f64) -> Limits {
             let read = minute(raw.read_per_minute.unwrap_or(300).min(all));
             Limits {
                 groups: vec![
-                    ("submit".to_owned(), std::iter::once(submit).chain(daily).collect()),
+                    (
+                        "submit".to_owned(),
+                        std::iter::once(submit).chain(daily).collect(),
+                    ),
                     ("read".to_owned(), vec![read]),
                 ],
                 productions: None,
@@ -266,7 +341,10 @@ fn policy(
     };
     let batch_size = raw.batch_size.unwrap_or(10);
     if !(1..=1_000).contains(&batch_size) {
-        return Err(ConfigError::setting(of("batch_size"), "write a number from 1 to 1000"));
+        return Err(ConfigError::setting(
+            of("batch_size"),
+            "write a number from 1 to 1000",
+        ));
     }
     let most = match raw.provider.as_deref() {
         // With 15 requests a minute, twenty jobs fill the time that one takes (RELIABILITY.md 6).

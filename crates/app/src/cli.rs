@@ -1,0 +1,345 @@
+//! What people type. Parsing only: the commands are in `commands`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use domain::{JobId, JobKind, Status};
+
+const EXAMPLES: &str = "\
+Examples:
+  vitrine demo                      the whole job against a simulator, nothing to set up
+  vitrine init                      write vitrine.toml
+  vitrine migrate                   make or update the tables
+  vitrine run --until-idle          work until nothing is left to do
+  vitrine jobs list --status failed
+";
+
+const JOBS_EXAMPLES: &str = "\
+Examples:
+  vitrine jobs list --kind image --status failed --limit 20
+  vitrine jobs show image:17
+  vitrine jobs retry image:17 image:18
+";
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  vitrine demo                      a catalog of made-up products
+  vitrine demo products.csv         your own, made by the simulator: nothing is paid
+  vitrine demo products.csv --dir /tmp/shop --limit 100
+";
+
+/// Durable worker for product texts, images and videos.
+#[derive(Debug, Parser)]
+#[command(name = "vitrine", version, before_help = EXAMPLES, propagate_version = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 error, 2 usage, 3 finished and some jobs failed or are in \
+    doubt, 4 a key was refused, 6 config invalid, 7 the schema needs a migration, 8 a spend cap was \
+    reached, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that stand before or after the command.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Globals {
+    /// The config; else VITRINE_CONFIG, else vitrine.toml in the working directory.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print data as JSON on stdout.
+    #[arg(long, global = true, action = ArgAction::SetTrue)]
+    json: Option<bool>,
+    /// Say more on stderr; twice and three times for even more. VITRINE_LOG sets a filter.
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+impl Globals {
+    /// Whether programs read the output.
+    pub(crate) fn wants_json(&self) -> bool {
+        self.json.unwrap_or_default()
+    }
+
+    /// A command to type that uses the same config.
+    pub(crate) fn command(&self, rest: &str) -> String {
+        match &self.config {
+            Some(config) => format!("vitrine --config {} {rest}", config.display()),
+            None => format!("vitrine {rest}"),
+        }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Do the whole job against the simulated providers: nothing to set up, nothing to pay.
+    #[command(before_help = DEMO_EXAMPLES)]
+    Demo(DemoArgs),
+    /// Write a config to fill in.
+    Init(InitArgs),
+    /// Make or update the tables of the database.
+    Migrate {
+        /// Only look.
+        #[command(subcommand)]
+        only: Option<MigrateOnly>,
+    },
+    /// Work: submit, poll, capture, until stopped.
+    Run(RunArgs),
+    /// Look at jobs, or act on them.
+    #[command(subcommand, before_help = JOBS_EXAMPLES)]
+    Jobs(JobsCommand),
+    /// How many jobs stand where, what waits for whom, and what it cost.
+    Status(StatusArgs),
+    /// Serve the three simulated providers.
+    Sandbox(SandboxArgs),
+}
+
+/// Of `migrate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum MigrateOnly {
+    /// Say what is missing, and change nothing: exit code 7 if something is.
+    Status,
+}
+
+/// Of `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Replace a config that is there.
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) force: Option<bool>,
+    /// For a running `vitrine sandbox` instead of the real providers: its base URL.
+    #[arg(long, value_name = "URL")]
+    pub(crate) sandbox: Option<url::Url>,
+    /// How many times faster than real time that sandbox runs.
+    #[arg(long, value_name = "N", requires = "sandbox", default_value_t = 1.0, value_parser = speed)]
+    pub(crate) speed: f64,
+}
+
+/// Of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// End when nothing is left that can go on by itself. Exit code 3 if jobs failed in this run, or
+    /// are in doubt, or wait for credits or for an account that the config does not have.
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) until_idle: Option<bool>,
+}
+
+/// Of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Only the jobs of this batch.
+    #[arg(long)]
+    pub(crate) batch: Option<String>,
+}
+
+/// Of `jobs`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobsCommand {
+    /// List jobs, by kind and id.
+    List(ListArgs),
+    /// Everything about one job: inputs, timeline, submissions, deliverables.
+    Show {
+        /// description:ID, image:ID or production:ID.
+        job: JobId,
+    },
+    /// Ask the worker to cancel jobs.
+    Cancel {
+        /// description:ID, image:ID or production:ID.
+        #[arg(required = true)]
+        jobs: Vec<JobId>,
+        /// End a running job here although its provider goes on and charges.
+        #[arg(long, action = ArgAction::SetTrue)]
+        abandon: Option<bool>,
+    },
+    /// Ask the worker to try failed or cancelled jobs again. What they cost is paid again.
+    Retry {
+        /// description:ID, image:ID or production:ID.
+        #[arg(required = true)]
+        jobs: Vec<JobId>,
+    },
+    /// Decide about a job in doubt.
+    Resolve {
+        /// description:ID, image:ID or production:ID.
+        job: JobId,
+        #[command(flatten)]
+        how: ResolveArgs,
+    },
+}
+
+/// What is known of a job in doubt.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct ResolveArgs {
+    /// The provider has it, under this id.
+    #[arg(long, value_name = "REMOTE_ID")]
+    pub(crate) adopt: Option<String>,
+    /// Send it again, knowing that it may be charged twice.
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) resubmit: Option<bool>,
+    /// Let it fail.
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) give_up: Option<bool>,
+}
+
+/// Of `jobs list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only this kind.
+    #[arg(long, value_parser = kinds())]
+    pub(crate) kind: Option<JobKind>,
+    /// Only this state.
+    #[arg(long, value_parser = statuses())]
+    pub(crate) status: Option<Status>,
+    /// Only jobs that name this account, or were taken by it.
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Only this batch.
+    #[arg(long)]
+    pub(crate) batch: Option<String>,
+    /// Only this error code.
+    #[arg(long)]
+    pub(crate) code: Option<String>,
+    /// Only this product (client_product_id).
+    #[arg(long)]
+    pub(crate) product: Option<String>,
+    /// Only ids after this one; the way to the next page of one kind.
+    #[arg(long, value_name = "ID", requires = "kind")]
+    pub(crate) after: Option<i64>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+}
+
+/// Of `sandbox`.
+#[derive(Debug, Args)]
+pub(crate) struct SandboxArgs {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7799")]
+    pub(crate) listen: SocketAddr,
+    /// Durations, ids and faults are drawn from it.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many times faster than real time.
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
+    pub(crate) speed: f64,
+    /// Share of requests that go wrong, for each kind of fault: 0 to 0.5.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    pub(crate) faults: f64,
+    /// Answer in one of the shapes that the documents allow, chosen by the seed, with a few jobs that
+    /// fail; else in the shape of the documents' samples.
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) vary: Option<bool>,
+}
+
+/// Of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// A catalog: CSV, TSV, or what a shop exports. Without it, some made-up products.
+    pub(crate) file: Option<PathBuf>,
+    /// Where database, files and config go; again with the same folder continues there. Without it, a
+    /// new folder for temporary files.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+    /// How many times faster than real time the simulated providers are.
+    #[arg(long, value_name = "N", default_value_t = 200.0, value_parser = speed)]
+    pub(crate) speed: f64,
+    /// Read at most so many rows of the catalog.
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) limit: Option<u64>,
+}
+
+fn kinds() -> impl TypedValueParser<Value = JobKind> {
+    PossibleValuesParser::new(JobKind::ALL.map(JobKind::as_str))
+        .try_map(|word| word.parse::<JobKind>())
+}
+
+fn statuses() -> impl TypedValueParser<Value = Status> {
+    PossibleValuesParser::new(Status::ALL.map(Status::as_str))
+        .try_map(|word| word.parse::<Status>())
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    number_within(text, 0.01, 10_000.0)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    number_within(text, 0.0, 0.5)
+}
+
+fn number_within(text: &str, least: f64, most: f64) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|number| (least..=most).contains(number))
+        .ok_or_else(|| format!("write a number from {least} to {most}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn usage_error(words: &[&str]) -> clap::Error {
+        Cli::try_parse_from(std::iter::once("vitrine").chain(words.iter().copied())).unwrap_err()
+    }
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_and_after_the_command() {
+        for words in [
+            ["vitrine", "--json", "--config", "a.toml", "-v", "status"],
+            ["vitrine", "status", "-v", "--config", "a.toml", "--json"],
+        ] {
+            let cli = Cli::try_parse_from(words).unwrap();
+            assert!(cli.globals.wants_json());
+            assert_eq!(cli.globals.verbose, 1);
+            assert_eq!(cli.globals.command("run"), "vitrine --config a.toml run");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_word_is_answered_with_the_nearest_and_exit_code_2() {
+        for (words, nearest) in [
+            (&["statsu"][..], "status"),
+            (&["jobs", "lst"], "list"),
+            (&["run", "--until-idel"], "--until-idle"),
+            (&["jobs", "list", "--status", "faild"], "failed"),
+            (&["jobs", "list", "--kind", "imag"], "image"),
+        ] {
+            let error = usage_error(words);
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(nearest), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_job_is_named_by_kind_and_id() {
+        assert_eq!(usage_error(&["jobs", "show", "17"]).exit_code(), 2);
+        let said = usage_error(&["jobs", "show", "17"]).to_string();
+        assert!(said.contains("write description:ID"), "{said}");
+    }
+
+    #[test]
+    fn a_doubt_is_resolved_in_exactly_one_way() {
+        for words in [
+            &["jobs", "resolve", "image:1"][..],
+            &["jobs", "resolve", "image:1", "--resubmit", "--give-up"],
+        ] {
+            assert_eq!(usage_error(words).exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn the_help_begins_with_examples() {
+        let help = Cli::command().term_width(100).render_help().to_string();
+        insta::assert_snapshot!(help);
+    }
+}

@@ -1,0 +1,118 @@
+//! `jobs cancel|retry|resolve`: a row of `job_commands` each. The worker executes them through its
+//! one road, so that a job never changes under it.
+
+use domain::JobId;
+use serde_json::json;
+
+use crate::cli::{Globals, ResolveArgs};
+use crate::exit::{Code, Failure};
+use crate::opened;
+use crate::output::{print, print_json};
+
+/// What a person wants of a job: the columns `command` and `value`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wish {
+    command: &'static str,
+    value: Option<String>,
+}
+
+impl Wish {
+    pub(super) fn cancel(abandon: impl Into<Option<bool>>) -> Self {
+        let abandons = abandon.into().unwrap_or_default();
+        Self {
+            command: "cancel",
+            value: abandons.then(|| "abandon".to_owned()),
+        }
+    }
+
+    pub(super) fn retry() -> Self {
+        Self {
+            command: "retry",
+            value: None,
+        }
+    }
+
+    pub(super) fn resolve(how: &ResolveArgs) -> Self {
+        let value = match &how.adopt {
+            Some(remote_id) => format!("adopt:{remote_id}"),
+            None if how.resubmit.unwrap_or_default() => "resubmit".to_owned(),
+            None => "give_up".to_owned(),
+        };
+        Self {
+            command: "resolve",
+            value: Some(value),
+        }
+    }
+}
+
+/// Writes the wish for each of the jobs; for none if one of them is not there.
+pub(super) async fn ask(globals: &Globals, jobs: &[JobId], wish: &Wish) -> Result<Code, Failure> {
+    let (_, store) = opened::open(globals).await?;
+    let found = store.jobs(jobs).await?;
+    for job in jobs {
+        if !found.iter().any(|row| row.id == *job) {
+            return Err(
+                Failure::say(Code::Error, format!("there is no {job}; nothing was asked"))
+                    .next(globals.command("jobs list")),
+            );
+        }
+    }
+    let mut asked = Vec::new();
+    for job in jobs {
+        let id = store
+            .add_command(*job, wish.command, wish.value.as_deref())
+            .await?;
+        asked.push((id, *job));
+    }
+    store.close().await;
+    if globals.wants_json() {
+        let rows: Vec<_> = asked
+            .iter()
+            .map(|(id, job)| {
+                json!({ "id": id, "job": job, "command": wish.command, "value": wish.value })
+            })
+            .collect();
+        print_json(&rows)?;
+        return Ok(Code::Done);
+    }
+    let value = wish.value.as_deref().map(|value| format!(" {value}"));
+    for (id, job) in asked {
+        print(format!(
+            "{job}: asked to {}{} (command {id}); the worker executes it\n  next: {}",
+            wish.command,
+            value.as_deref().unwrap_or_default(),
+            globals.command(&format!("jobs show {job}"))
+        ))?;
+    }
+    Ok(Code::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_worded_as_the_worker_reads_it() {
+        let resolve = |adopt: Option<&str>, resubmit| {
+            Wish::resolve(&ResolveArgs {
+                adopt: adopt.map(str::to_owned),
+                resubmit: Some(resubmit),
+                give_up: Some(adopt.is_none() && !resubmit),
+            })
+        };
+        for (wish, command, value) in [
+            (Wish::cancel(false), "cancel", None),
+            (Wish::cancel(true), "cancel", Some("abandon")),
+            (Wish::retry(), "retry", None),
+            (
+                resolve(Some("22292"), false),
+                "resolve",
+                Some("adopt:22292"),
+            ),
+            (resolve(None, true), "resolve", Some("resubmit")),
+            (resolve(None, false), "resolve", Some("give_up")),
+        ] {
+            assert_eq!((wish.command, wish.value.as_deref()), (command, value));
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! One file per command. Each takes what was typed and gives the exit code, or a failure to be told.
+
+mod demo;
+mod init;
+mod jobs;
+mod migrate;
+mod run;
+mod sandbox;
+mod status;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Code, Failure};
+
+/// Does what was typed.
+pub(crate) async fn dispatch(cli: Cli) -> Result<Code, Failure> {
+    let globals = &cli.globals;
+    // Boxed: the state of the largest command would else lie on the stack of each.
+    match cli.command {
+        Command::Demo(args) => Box::pin(demo::demo(globals, args)).await,
+        Command::Init(args) => init::init(globals, &args),
+        Command::Migrate { only } => Box::pin(migrate::migrate(globals, only)).await,
+        Command::Run(args) => Box::pin(run::run(globals, &args)).await,
+        Command::Jobs(command) => Box::pin(jobs::jobs(globals, command)).await,
+        Command::Status(args) => Box::pin(status::status(globals, &args)).await,
+        Command::Sandbox(args) => Box::pin(sandbox::sandbox(globals, &args)).await,
+    }
+}

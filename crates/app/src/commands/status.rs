@@ -1,0 +1,297 @@
+//! `vitrine status`: how many jobs stand where, by account and kind; what rests, until when and why;
+//! what it cost.
+
+use std::collections::BTreeMap;
+
+use domain::{JobKind, Status, Timestamp};
+use engine::{Clock, SystemClock};
+use serde::Serialize;
+use store::{Count, LaneKey, Pause, Spent};
+
+use crate::cli::{Globals, StatusArgs};
+use crate::config::Config;
+use crate::exit::{Code, Failure};
+use crate::opened;
+use crate::output::{or_dash, print, print_json, say, spoken, table};
+use crate::tally::Tally;
+
+/// All that is shown.
+#[derive(Debug, Serialize)]
+struct Report {
+    database: String,
+    jobs: Vec<Line>,
+    pauses: Vec<Rest>,
+    spent: Vec<Spent>,
+    unknown_accounts: Vec<String>,
+}
+
+/// The jobs of one account and kind.
+#[derive(Debug, Serialize)]
+struct Line {
+    /// `None`: rows that name none, and that nobody took yet.
+    account: Option<String>,
+    kind: JobKind,
+    #[serde(flatten)]
+    tally: Tally,
+    /// `created_at` of the oldest pending one.
+    oldest_pending: Option<Timestamp>,
+}
+
+/// A group of endpoints that rests.
+#[derive(Debug, Serialize)]
+struct Rest {
+    /// The accounts that share it.
+    accounts: Vec<String>,
+    #[serde(flatten)]
+    pause: Pause,
+}
+
+/// Reports.
+pub(crate) async fn status(globals: &Globals, args: &StatusArgs) -> Result<Code, Failure> {
+    let (config, store) = opened::open(globals).await?;
+    let counts = store.counts(args.batch.as_deref()).await?;
+    let lanes = lanes(&config);
+    let keys: Vec<LaneKey> = lanes.keys().cloned().collect();
+    let pauses = store.pauses(&keys).await?;
+    let now = SystemClock.now();
+    let report = Report {
+        database: store.place(),
+        jobs: lines(&counts),
+        pauses: rests(pauses, &lanes, now),
+        spent: store.spent().await?,
+        unknown_accounts: unknown_accounts(&counts),
+    };
+    store.close().await;
+    for why in &config.keyless {
+        say(format!("warning: its pauses are not shown: {why}"));
+    }
+    if globals.wants_json() {
+        print_json(&report)?;
+    } else {
+        print(page(&report, now))?;
+    }
+    Ok(Code::Done)
+}
+
+/// The accounts of each lane.
+fn lanes(config: &Config) -> BTreeMap<LaneKey, Vec<String>> {
+    let mut lanes: BTreeMap<LaneKey, Vec<String>> = BTreeMap::new();
+    for (account, _) in &config.accounts {
+        let accounts = lanes.entry(account.lane.clone()).or_default();
+        accounts.push(account.name.clone());
+    }
+    lanes
+}
+
+fn lines(counts: &[Count]) -> Vec<Line> {
+    let mut groups: BTreeMap<(Option<&str>, JobKind), Vec<&Count>> = BTreeMap::new();
+    for count in counts {
+        let group = groups.entry((count.account.as_deref(), count.kind));
+        group.or_default().push(count);
+    }
+    let line = |((account, kind), counts): ((Option<&str>, JobKind), Vec<&Count>)| Line {
+        account: account.map(str::to_owned),
+        kind,
+        tally: Tally::of(counts.iter().copied()),
+        oldest_pending: counts
+            .iter()
+            .filter(|count| count.status == Status::Pending)
+            .filter_map(|count| count.oldest)
+            .min(),
+    };
+    groups.into_iter().map(line).collect()
+}
+
+/// What rests now; a pause whose time has passed is over, even if nobody removed it yet.
+fn rests(pauses: Vec<Pause>, lanes: &BTreeMap<LaneKey, Vec<String>>, now: Timestamp) -> Vec<Rest> {
+    pauses
+        .into_iter()
+        .filter(|pause| pause.until.is_none_or(|until| until > now))
+        .map(|pause| Rest {
+            accounts: lanes.get(&pause.lane).cloned().unwrap_or_default(),
+            pause,
+        })
+        .collect()
+}
+
+fn unknown_accounts(counts: &[Count]) -> Vec<String> {
+    let mut names: Vec<String> = counts
+        .iter()
+        .filter(|count| count.error_code.as_deref() == Some("unknown_account"))
+        .filter_map(|count| count.account.clone())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn page(report: &Report, now: Timestamp) -> String {
+    let mut parts = vec![report.database.clone(), jobs(&report.jobs, now)];
+    if !report.pauses.is_empty() {
+        parts.push(pauses(&report.pauses, now));
+    }
+    if !report.spent.is_empty() {
+        parts.push(credits(&report.spent));
+    }
+    if !report.unknown_accounts.is_empty() {
+        parts.push(format!(
+            "Jobs name accounts that the config does not have: {}",
+            report.unknown_accounts.join(", ")
+        ));
+    }
+    parts.join("\n\n")
+}
+
+fn jobs(lines: &[Line], now: Timestamp) -> String {
+    if lines.is_empty() {
+        return "no jobs".to_owned();
+    }
+    let mut table = table([
+        "ACCOUNT",
+        "KIND",
+        "JOBS",
+        "PENDING",
+        "SUBMITTING",
+        "RUNNING",
+        "APPROVAL",
+        "CAPTURING",
+        "COMPLETED",
+        "FAILED",
+        "REJECTED",
+        "CANCELLED",
+        "IN DOUBT",
+        "OLDEST PENDING",
+    ]);
+    for line in lines {
+        let tally = &line.tally;
+        let numbers = [
+            tally.jobs,
+            tally.pending,
+            tally.submitting,
+            tally.running,
+            tally.awaiting_approval,
+            tally.capturing,
+            tally.completed,
+            tally.failed,
+            tally.rejected,
+            tally.cancelled,
+            tally.in_doubt,
+        ];
+        let oldest = line.oldest_pending.map(|at| spoken(now.since(at)));
+        let cells = [or_dash(line.account.as_deref()), line.kind.to_string()]
+            .into_iter()
+            .chain(numbers.map(|number| number.to_string()))
+            .chain([or_dash(oldest)]);
+        table.add_row(cells.collect::<Vec<_>>());
+    }
+    table.to_string()
+}
+
+fn pauses(rests: &[Rest], now: Timestamp) -> String {
+    let mut table = table(["RESTS", "REQUESTS", "UNTIL", "CODE", "WHY"]);
+    for rest in rests {
+        let until = match rest.pause.until {
+            Some(until) => format!("for {}", spoken(until.since(now))),
+            None => "somebody acts".to_owned(),
+        };
+        table.add_row([
+            rest.accounts.join(", "),
+            rest.pause.endpoints.clone(),
+            until,
+            rest.pause.code.clone(),
+            rest.pause.message.clone(),
+        ]);
+    }
+    table.to_string()
+}
+
+fn credits(spent: &[Spent]) -> String {
+    let mut table = table([
+        "ACCOUNT",
+        "PROVIDER",
+        "SUBMISSIONS",
+        "ACCEPTED",
+        "UNKNOWN",
+        "CREDITS",
+        "RESERVED",
+    ]);
+    for one in spent {
+        table.add_row([
+            one.account.clone(),
+            one.provider.to_string(),
+            one.submissions.to_string(),
+            one.accepted.to_string(),
+            one.unknown.to_string(),
+            one.credits.to_string(),
+            one.reserved.to_string(),
+        ]);
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Provider;
+    use std::time::Duration;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_763_800_000_000);
+
+    fn count(account: Option<&str>, status: Status, code: Option<&str>, jobs: i64) -> Count {
+        Count {
+            kind: JobKind::Image,
+            account: account.map(str::to_owned),
+            status,
+            awaiting_approval: false,
+            error_code: code.map(str::to_owned),
+            jobs,
+            credits: jobs * 3,
+            oldest: Some(NOW.before(Duration::from_secs(600))),
+        }
+    }
+
+    #[test]
+    fn a_glance_tells_what_waits_for_whom() {
+        let counts = [
+            count(None, Status::Pending, None, 7),
+            count(Some("shots"), Status::Completed, None, 20),
+            count(Some("shots"), Status::Failed, Some("remote_error"), 1),
+            count(Some("shtos"), Status::Pending, Some("unknown_account"), 2),
+        ];
+        let lane = LaneKey("productai:sandbox".into());
+        let pause = |until: Option<Timestamp>| Pause {
+            lane: lane.clone(),
+            endpoints: "all".into(),
+            code: "rate_limited".into(),
+            message: "the provider asks to wait".into(),
+            until,
+            strikes: 1,
+        };
+        let over = pause(Some(NOW.before(Duration::from_secs(1))));
+        let lanes = BTreeMap::from([(lane.clone(), vec!["shots".to_owned()])]);
+        let report = Report {
+            database: "sqlite://shop.db".into(),
+            jobs: lines(&counts),
+            pauses: rests(
+                vec![over, pause(Some(NOW + Duration::from_secs(30)))],
+                &lanes,
+                NOW,
+            ),
+            spent: vec![Spent {
+                account: "shots".into(),
+                provider: Provider::Productai,
+                submissions: 22,
+                accepted: 21,
+                unknown: 0,
+                credits: 63,
+                reserved: 0,
+            }],
+            unknown_accounts: unknown_accounts(&counts),
+        };
+        let page: Vec<String> = page(&report, NOW)
+            .lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect();
+        insta::assert_snapshot!(page.join("\n"));
+    }
+}
