@@ -87,6 +87,10 @@ impl SandboxServer {
         if options.base_url.is_empty() {
             options.base_url = format!("http://{address}");
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "webhooks carry no key, and the providers' clients are not to be shared"
+        )]
         let client = reqwest::Client::builder()
             .timeout(WEBHOOK_TIMEOUT)
             // What is simulated here stays here, whatever proxy the environment names.
@@ -298,6 +302,10 @@ async fn send(shared: Arc<Shared>, client: reqwest::Client, webhook: Webhook) {
 }
 
 /// The only clock of this crate.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the server's clock: the model takes the time as a value"
+)]
 fn now_ms() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
