@@ -15,24 +15,28 @@ use crate::act::Act;
 use crate::lane::Places;
 use crate::open::OpenJob;
 
+/// A paid POST that leaves as soon as it is durable.
+#[derive(Debug)]
+pub(crate) struct SubmitIntent {
+    pub(crate) lane: LaneKey,
+    pub(crate) submission: NewSubmission,
+    pub(crate) request: NewRequest,
+    pub(crate) jobs: Vec<OpenJob>,
+    pub(crate) changes: Vec<(JobChange, NewEvent)>,
+    pub(crate) act: Act,
+    pub(crate) places: Places,
+}
+
 /// Something that counts only once it is durable.
 #[derive(Debug)]
 pub(crate) enum Intent {
     /// A paid POST: the jobs move to `submitting`.
-    Submit {
-        lane: LaneKey,
-        submission: NewSubmission,
-        request: NewRequest,
-        jobs: Vec<OpenJob>,
-        changes: Vec<(JobChange, NewEvent)>,
-        act: Act,
-        places: Places,
-    },
+    Submit(Box<SubmitIntent>),
     /// Any other request.
     Read {
         lane: LaneKey,
-        request: NewRequest,
-        act: Act,
+        request: Box<NewRequest>,
+        act: Box<Act>,
     },
     /// A pending or terminal row changes without a request.
     Change {
@@ -49,7 +53,7 @@ pub(crate) enum Intent {
 impl Intent {
     pub(crate) fn concerns(&self, stale: &[JobId]) -> bool {
         match self {
-            Self::Submit { jobs, .. } => jobs.iter().any(|open| stale.contains(&open.id())),
+            Self::Submit(submit) => submit.jobs.iter().any(|open| stale.contains(&open.id())),
             Self::Read { .. } => false,
             Self::Change { change, .. } => stale.contains(&change.job),
         }
@@ -280,20 +284,15 @@ impl Draft {
         batch.outcomes = self.outcomes.values().cloned().collect();
         for intent in &self.intents {
             match intent {
-                Intent::Submit {
-                    submission,
-                    request,
-                    changes,
-                    ..
-                } => {
-                    batch.submissions.push(submission.clone());
-                    batch.requests.push(request.clone());
-                    for (change, event) in changes {
+                Intent::Submit(submit) => {
+                    batch.submissions.push(submit.submission.clone());
+                    batch.requests.push(submit.request.clone());
+                    for (change, event) in &submit.changes {
                         batch.jobs.push(change.clone());
                         batch.events.push(event.clone());
                     }
                 }
-                Intent::Read { request, .. } => batch.requests.push(request.clone()),
+                Intent::Read { request, .. } => batch.requests.push((**request).clone()),
                 Intent::Change {
                     change,
                     event,

@@ -142,7 +142,7 @@ impl Reach {
             Ok(fetched) => fetched,
             Err(error) => {
                 storage.drop_incoming(incoming).await;
-                return Err(trouble_of(error));
+                return Err(trouble_of(&error));
             }
         };
         match check(wanted, &fetched) {
@@ -202,7 +202,7 @@ fn check(wanted: &Wanted, fetched: &Fetched) -> Result<(), CaptureTrouble> {
     Ok(())
 }
 
-fn trouble_of(error: FetchError) -> CaptureTrouble {
+fn trouble_of(error: &FetchError) -> CaptureTrouble {
     let why = error.to_string();
     match error {
         FetchError::Gone { .. } | FetchError::ErrorPage => CaptureTrouble::LinkDead(why),

@@ -16,7 +16,7 @@ use store::{Committed, LaneKey, RequestAnswered, Store, StoreError};
 
 use crate::account::Account;
 use crate::act::{Act, FlightId, Plan, Report, Said, Wanted};
-use crate::draft::{Draft, Intent};
+use crate::draft::{Draft, Intent, SubmitIntent};
 use crate::lane::{Lane, Places};
 use crate::open::OpenJob;
 
@@ -288,21 +288,19 @@ impl Engine {
         draft.intents = kept;
         for intent in dropped {
             match intent {
-                Intent::Submit {
-                    lane,
-                    places,
-                    request,
-                    jobs,
-                    ..
-                } => {
-                    let Some(lane) = self.lanes.get_mut(&lane) else {
+                Intent::Submit(submit) => {
+                    let Some(lane) = self.lanes.get_mut(&submit.lane) else {
                         continue;
                     };
                     // The place stays taken for a window, as if it had been used: simple, and never
                     // wrong.
-                    lane.settle(&places, request.sent_at);
+                    lane.settle(&submit.places, submit.request.sent_at);
                     lane.idle_until = None;
-                    for reference in jobs.iter().filter_map(|open| open.client_ref.as_ref()) {
+                    let references = submit
+                        .jobs
+                        .iter()
+                        .filter_map(|open| open.client_ref.as_ref());
+                    for reference in references {
                         lane.live_refs.remove(reference);
                     }
                 }
@@ -331,15 +329,16 @@ impl Engine {
         };
         for intent in draft.intents {
             match intent {
-                Intent::Submit {
-                    lane,
-                    submission,
-                    request,
-                    jobs,
-                    act,
-                    places,
-                    ..
-                } => {
+                Intent::Submit(submit) => {
+                    let SubmitIntent {
+                        lane,
+                        submission,
+                        request,
+                        jobs,
+                        act,
+                        places,
+                        ..
+                    } = *submit;
                     if !self.lanes.contains_key(&lane) {
                         continue;
                     }
@@ -361,7 +360,7 @@ impl Engine {
                 }
                 Intent::Read { lane, act, .. } => {
                     if self.lanes.contains_key(&lane) {
-                        plan.acts.push(act);
+                        plan.acts.push(*act);
                     }
                 }
                 Intent::Change { change, opens, .. } => {

@@ -12,6 +12,7 @@ mod files;
 mod jakov;
 mod jarai;
 mod jobs;
+mod journal;
 mod ledger;
 mod media;
 mod options;

@@ -235,6 +235,21 @@ impl Sandbox {
         }
     }
 
+    /// The requests since `from_ms` whose answers told a terminal status.
+    pub(crate) fn told_since(&self, from_ms: i64) -> Vec<u64> {
+        let entries = self.world.ledger.requests().iter().rev();
+        entries
+            .take_while(|entry| entry.at_ms >= from_ms)
+            .map(|entry| entry.no)
+            .filter(|no| self.reports.contains_key(no))
+            .collect()
+    }
+
+    /// The deliveries that `webhook_answered` was not told about yet.
+    pub(crate) fn unanswered(&self) -> Vec<u64> {
+        self.sent.keys().copied().collect()
+    }
+
     /// Takes the webhooks that are due by `now_ms`, signed as documented. Tell
     /// `webhook_answered` what became of each; else it is not tried again.
     pub fn due_webhooks(&mut self, now_ms: i64) -> Vec<Webhook> {

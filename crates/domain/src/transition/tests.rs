@@ -98,80 +98,82 @@ fn in_state(state: JobState) -> Work {
 
 const NOW: Timestamp = Timestamp::from_millis(1_000);
 
+use Status as S;
+
+/// Per event: from which states it leads where.
+const LEGAL: &[(&str, &[(S, S)])] = &[
+    ("found_invalid", &[(S::Pending, S::Failed)]),
+    ("held_back", &[(S::Pending, S::Pending)]),
+    ("submit_planned", &[(S::Pending, S::Submitting)]),
+    (
+        "accepted",
+        &[(S::Submitting, S::Running), (S::InDoubt, S::Running)],
+    ),
+    (
+        "refused",
+        &[(S::Submitting, S::Failed), (S::InDoubt, S::Failed)],
+    ),
+    (
+        "outcome_unknown",
+        &[(S::Submitting, S::InDoubt), (S::InDoubt, S::InDoubt)],
+    ),
+    ("seen", &[(S::Running, S::Running)]),
+    (
+        "ended",
+        &[
+            (S::Running, S::Capturing),
+            (S::Capturing, S::Capturing),
+            (S::Failed, S::Capturing),
+            (S::Cancelled, S::Capturing),
+        ],
+    ),
+    ("capture_trouble", &[(S::Capturing, S::Capturing)]),
+    (
+        "result_stored",
+        &[
+            (S::Running, S::Completed),
+            (S::Capturing, S::Completed),
+            (S::Failed, S::Completed),
+            (S::Cancelled, S::Completed),
+        ],
+    ),
+    (
+        "remote_failed",
+        &[(S::Running, S::Failed), (S::Capturing, S::Failed)],
+    ),
+    (
+        "remote_cancelled",
+        &[(S::Running, S::Cancelled), (S::Capturing, S::Cancelled)],
+    ),
+    (
+        "remote_is_anothers",
+        &[(S::Running, S::InDoubt), (S::Capturing, S::InDoubt)],
+    ),
+    (
+        "cancel_asked",
+        &[
+            (S::Pending, S::Cancelled),
+            (S::Submitting, S::Submitting),
+            (S::InDoubt, S::InDoubt),
+            (S::Running, S::Cancelled),
+            (S::Capturing, S::Cancelled),
+        ],
+    ),
+    (
+        "retry_asked",
+        &[
+            (S::Pending, S::Pending),
+            (S::Failed, S::Pending),
+            (S::Cancelled, S::Pending),
+        ],
+    ),
+    ("resolved", &[(S::InDoubt, S::Failed)]),
+];
+
 #[test]
 fn what_is_legal_stands_in_this_table_and_nothing_else_is() {
-    use Status as S;
-    // Per event: from which states it leads where.
-    let legal: &[(&str, &[(S, S)])] = &[
-        ("found_invalid", &[(S::Pending, S::Failed)]),
-        ("held_back", &[(S::Pending, S::Pending)]),
-        ("submit_planned", &[(S::Pending, S::Submitting)]),
-        (
-            "accepted",
-            &[(S::Submitting, S::Running), (S::InDoubt, S::Running)],
-        ),
-        (
-            "refused",
-            &[(S::Submitting, S::Failed), (S::InDoubt, S::Failed)],
-        ),
-        (
-            "outcome_unknown",
-            &[(S::Submitting, S::InDoubt), (S::InDoubt, S::InDoubt)],
-        ),
-        ("seen", &[(S::Running, S::Running)]),
-        (
-            "ended",
-            &[
-                (S::Running, S::Capturing),
-                (S::Capturing, S::Capturing),
-                (S::Failed, S::Capturing),
-                (S::Cancelled, S::Capturing),
-            ],
-        ),
-        ("capture_trouble", &[(S::Capturing, S::Capturing)]),
-        (
-            "result_stored",
-            &[
-                (S::Running, S::Completed),
-                (S::Capturing, S::Completed),
-                (S::Failed, S::Completed),
-                (S::Cancelled, S::Completed),
-            ],
-        ),
-        (
-            "remote_failed",
-            &[(S::Running, S::Failed), (S::Capturing, S::Failed)],
-        ),
-        (
-            "remote_cancelled",
-            &[(S::Running, S::Cancelled), (S::Capturing, S::Cancelled)],
-        ),
-        (
-            "remote_is_anothers",
-            &[(S::Running, S::InDoubt), (S::Capturing, S::InDoubt)],
-        ),
-        (
-            "cancel_asked",
-            &[
-                (S::Pending, S::Cancelled),
-                (S::Submitting, S::Submitting),
-                (S::InDoubt, S::InDoubt),
-                (S::Running, S::Cancelled),
-                (S::Capturing, S::Cancelled),
-            ],
-        ),
-        (
-            "retry_asked",
-            &[
-                (S::Pending, S::Pending),
-                (S::Failed, S::Pending),
-                (S::Cancelled, S::Pending),
-            ],
-        ),
-        ("resolved", &[(S::InDoubt, S::Failed)]),
-    ];
     for event in events() {
-        let (_, rows) = legal
+        let (_, rows) = LEGAL
             .iter()
             .find(|(name, _)| *name == event.name())
             .expect("every event stands in the table");

@@ -245,8 +245,8 @@ impl Engine {
         self.flights.insert(flight.clone(), meaning);
         draft.intents.push(Intent::Read {
             lane: key.clone(),
-            request,
-            act: send(&flight, &account, call),
+            request: Box::new(request),
+            act: Box::new(send(&flight, &account, call)),
         });
     }
 

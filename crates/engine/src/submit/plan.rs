@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use domain::{Event, JobId, SubmissionId, Timestamp};
-use providers::{Call, DescriptionItem, Submit};
+use providers::{Call, Submit};
 use sha2::{Digest, Sha256};
-use store::{Job, LaneKey, NewRequest, NewSubmission, NewSubmissionJob};
+use store::{Job, JobChange, LaneKey, NewEvent, NewRequest, NewSubmission, NewSubmissionJob};
 
 use super::ready::Ready;
-use crate::draft::{Draft, Intent, change_of, moved};
+use crate::draft::{Draft, Intent, SubmitIntent, change_of, moved};
 use crate::open::OpenJob;
 use crate::planner::{Engine, send};
 
@@ -46,83 +46,113 @@ impl Engine {
         });
         let submission = SubmissionId(self.ids.next(now));
         let flight = self.ids.next(now);
-        let mut items = Vec::new();
-        let mut travellers = Vec::new();
-        let mut changes = Vec::new();
-        for mut mate in mates {
-            let Some(lane) = self.lanes.get_mut(key) else {
-                return;
-            };
+        let mut load = Load::default();
+        for mate in mates {
             lane.had_a_turn(mate.job.batch.as_deref());
             let reference = client_ref(&mate.job, &lane.live_refs);
             lane.live_refs.insert(reference.clone());
-            let mut change = change_of(&mate.job, Some(key), now);
-            let event = Event::SubmitPlanned {
-                submission: submission.clone(),
-                price: mate.price,
-            };
-            let Some(line) = moved(&mut mate.job, &event, Some(key), now) else {
-                continue;
-            };
-            mate.job.taken_by = Some(account.name.clone());
-            mate.job.not_before = None;
-            mate.job.warning.clone_from(&mate.warning);
-            change.work = mate.job.work.clone();
-            change.taken_by.clone_from(&mate.job.taken_by);
-            change.not_before = None;
-            change.warning = mate.warning;
-            mate.job.version += 1;
-            changes.push((change, line));
-            items.push((mate.submit, reference.clone(), mate.price, mate.job.id));
-            let mut open = OpenJob::new(mate.job, account.name.clone(), submission.clone(), now);
-            open.client_ref = Some(reference);
-            travellers.push(open);
+            load.take(mate, reference, &account.name, &submission, key, now);
         }
-        let jobs = items
-            .iter()
-            .map(|(_, reference, price, job)| NewSubmissionJob {
-                job: *job,
-                client_ref: Some(reference.clone()),
-                price: *price,
-            })
-            .collect();
-        let Some(submit) = joined(items) else {
+        let Some(submit) = load.submit else {
             return;
         };
-        let operation = operation(&submit).to_owned();
         let call = Call::Submit(submit);
         let body = account.client.request(&call).into_body();
-        draft.intents.push(Intent::Submit {
+        let one = load.open.first().filter(|_| load.open.len() == 1);
+        let request = NewRequest {
+            id: flight.clone(),
+            lane: key.clone(),
+            account: account.name.clone(),
+            endpoints: group.to_owned(),
+            verb: "submit".to_owned(),
+            job: one.map(OpenJob::id),
+            submission: Some(submission.clone()),
+            quota,
+            sent_at: now,
+        };
+        draft.intents.push(Intent::Submit(Box::new(SubmitIntent {
             lane: key.clone(),
             submission: NewSubmission {
-                id: submission.clone(),
+                id: submission,
                 lane: key.clone(),
                 account: account.name.clone(),
                 provider: account.provider,
-                operation,
+                operation: operation(&call).to_owned(),
                 request_hash: hex(&Sha256::digest(&body)),
                 planned_at: now,
-                jobs,
+                jobs: load.jobs,
             },
-            request: NewRequest {
-                id: flight.clone(),
-                lane: key.clone(),
-                account: account.name.clone(),
-                endpoints: group.to_owned(),
-                verb: "submit".to_owned(),
-                job: travellers
-                    .first()
-                    .filter(|_| travellers.len() == 1)
-                    .map(OpenJob::id),
-                submission: Some(submission),
-                quota,
-                sent_at: now,
-            },
-            jobs: travellers,
-            changes,
+            request,
+            jobs: load.open,
+            changes: load.changes,
             act: send(&flight, &account, call),
             places,
+        })));
+    }
+}
+
+/// What one POST carries, gathered job by job.
+#[derive(Default)]
+struct Load {
+    submit: Option<Submit>,
+    jobs: Vec<NewSubmissionJob>,
+    open: Vec<OpenJob>,
+    changes: Vec<(JobChange, NewEvent)>,
+}
+
+impl Load {
+    fn take(
+        &mut self,
+        mut one: Ready,
+        reference: String,
+        account: &str,
+        submission: &SubmissionId,
+        lane: &LaneKey,
+        now: Timestamp,
+    ) {
+        let mut change = change_of(&one.job, Some(lane), now);
+        let event = Event::SubmitPlanned {
+            submission: submission.clone(),
+            price: one.price,
+        };
+        let Some(line) = moved(&mut one.job, &event, Some(lane), now) else {
+            return;
+        };
+        one.job.taken_by = Some(account.to_owned());
+        one.job.not_before = None;
+        one.job.warning.clone_from(&one.warning);
+        change.work = one.job.work.clone();
+        change.taken_by.clone_from(&one.job.taken_by);
+        change.not_before = None;
+        change.warning = one.warning;
+        one.job.version += 1;
+        self.changes.push((change, line));
+        self.jobs.push(NewSubmissionJob {
+            job: one.job.id,
+            client_ref: Some(reference.clone()),
+            price: one.price,
         });
+        self.put(one.submit, &reference);
+        let mut open = OpenJob::new(one.job, account.to_owned(), submission.clone(), now);
+        open.client_ref = Some(reference);
+        self.open.push(open);
+    }
+
+    /// One body for all: only descriptions travel together.
+    fn put(&mut self, submit: Submit, reference: &str) {
+        let mut submit = submit;
+        if let Submit::Descriptions { items, .. } = &mut submit {
+            for item in items {
+                reference.clone_into(&mut item.client_product_id);
+            }
+        }
+        match (&mut self.submit, submit) {
+            (
+                Some(Submit::Descriptions { items, .. }),
+                Submit::Descriptions { items: more, .. },
+            ) => items.extend(more),
+            (whole, submit) => *whole = Some(submit),
+        }
     }
 }
 
@@ -161,40 +191,14 @@ fn client_ref(job: &Job, live: &std::collections::BTreeSet<String>) -> String {
     }
 }
 
-/// One body for all items.
-fn joined(items: Vec<(Submit, String, Option<i64>, JobId)>) -> Option<Submit> {
-    let mut whole: Option<Submit> = None;
-    for (submit, reference, _, _) in items {
-        let submit = match submit {
-            Submit::Descriptions { project_id, items } => Submit::Descriptions {
-                project_id,
-                items: items
-                    .into_iter()
-                    .map(|item| DescriptionItem {
-                        client_product_id: reference.clone(),
-                        ..item
-                    })
-                    .collect(),
-            },
-            other => other,
-        };
-        match (&mut whole, submit) {
-            (
-                Some(Submit::Descriptions { items, .. }),
-                Submit::Descriptions { items: more, .. },
-            ) => items.extend(more),
-            (whole, submit) => *whole = Some(submit),
-        }
-    }
-    whole
-}
-
-fn operation(submit: &Submit) -> &'static str {
-    match submit {
-        Submit::Descriptions { .. } => "descriptions",
-        Submit::Generate { .. } => "generate",
-        Submit::Upscale { .. } => "upscale",
-        Submit::Production { .. } => "production",
+/// The word for this kind of POST in the ledger.
+fn operation(call: &Call) -> &'static str {
+    match call {
+        Call::Submit(Submit::Descriptions { .. }) => "descriptions",
+        Call::Submit(Submit::Generate { .. }) => "generate",
+        Call::Submit(Submit::Upscale { .. }) => "upscale",
+        Call::Submit(Submit::Production { .. }) => "production",
+        other => other.verb(),
     }
 }
 

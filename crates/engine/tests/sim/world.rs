@@ -379,7 +379,7 @@ impl World {
         self.coming.insert(self.next, what);
     }
 
-    fn note(&mut self, line: String) {
+    fn note(&mut self, line: &str) {
         self.history.push(format!("{} {line}", self.now));
     }
 
@@ -426,7 +426,7 @@ impl World {
                 let reply = client.read(&call, answer, at);
                 if life == self.life {
                     let status = reply.http_status;
-                    self.note(format!("{} {status:?}", call.verb()));
+                    self.note(&format!("{} {status:?}", call.verb()));
                 }
                 (Said::Reply(Box::new(reply)), at, Some(exchange.request_no))
             }
@@ -501,7 +501,7 @@ impl World {
     /// The process dies. What it had handed out and not sent is gone or on its way; what was on the
     /// way to it is lost.
     fn crash(&mut self, place: &'static str) {
-        self.note(format!("crash {place}"));
+        self.note(&format!("crash {place}"));
         *self.crashes.entry(place).or_default() += 1;
         self.life += 1;
         self.unheard.clear();
@@ -611,7 +611,7 @@ impl World {
                 self.unheard = reports;
                 if database {
                     *self.crashes.entry("database trouble").or_default() += 1;
-                    self.note("database trouble".to_owned());
+                    self.note("database trouble");
                 } else if before {
                     self.crash("before the commit");
                 } else {

@@ -1,6 +1,8 @@
 //! The sandbox behind a socket and a clock: answers in real time, sends webhooks, and shows its
-//! book under `/_sandbox`. All rules are in `Sandbox`; this module only moves bytes.
+//! book under `/_sandbox`. All rules are in `Sandbox`; this module only moves bytes, and keeps the
+//! journal from which a killed sandbox starts again.
 
+mod kept;
 mod line;
 mod pages;
 #[cfg(test)]
@@ -14,6 +16,7 @@ use bytes::Bytes;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
@@ -25,6 +28,7 @@ use crate::options::Options;
 use crate::sandbox::Sandbox;
 use crate::wire::Delivery;
 use crate::world::Webhook;
+use kept::Kept;
 use line::{Lines, Switch};
 
 /// The largest request that is read, in bytes; the models refuse smaller ones where a document says.
@@ -45,14 +49,14 @@ pub struct SandboxServer {
 
 #[derive(Debug)]
 struct Shared {
-    sandbox: Mutex<Sandbox>,
+    kept: Mutex<Kept>,
     /// Rings when a webhook may have become due sooner.
     changed: Notify,
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Sandbox> {
-        self.sandbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,11 +66,31 @@ impl SandboxServer {
     ///
     /// # Errors
     /// When the listener has no address, or the client for webhooks cannot be built.
-    pub fn start(mut options: Options, listener: TcpListener) -> io::Result<Self> {
+    pub fn start(options: Options, listener: TcpListener) -> io::Result<Self> {
+        Self::start_with_journal(options, listener, None)
+    }
+
+    /// The same, with a file that holds all that ever changed the sandbox: a start with the file of
+    /// another start goes on where that one ended, even if it was killed. The links it gives are on
+    /// the new address. Only the seed and the speed are checked; with other options that shape the
+    /// history (limits, durations, shares, faults) the same requests may come out otherwise.
+    ///
+    /// # Errors
+    /// Those of `start`; when the file cannot be read or written, is in use by another sandbox, is
+    /// no journal, or was written with another seed or speed.
+    pub fn start_with_journal(
+        mut options: Options,
+        listener: TcpListener,
+        journal: Option<&Path>,
+    ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         if options.base_url.is_empty() {
             options.base_url = format!("http://{address}");
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "webhooks carry no key, and the providers' clients are not to be shared"
+        )]
         let client = reqwest::Client::builder()
             .timeout(WEBHOOK_TIMEOUT)
             // What is simulated here stays here, whatever proxy the environment names.
@@ -74,8 +98,12 @@ impl SandboxServer {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(io::Error::other)?;
+        let kept = match journal {
+            Some(path) => Kept::open(options, path, now_ms())?,
+            None => Kept::new(options),
+        };
         let shared = Arc::new(Shared {
-            sandbox: Mutex::new(Sandbox::new(options)),
+            kept: Mutex::new(kept),
             changed: Notify::new(),
         });
         let stop = CancellationToken::new();
@@ -107,12 +135,39 @@ impl SandboxServer {
         format!("http://{}", self.address)
     }
 
-    /// Looks at the model, or scripts it, between two requests. The second argument is the
-    /// present time, Unix milliseconds.
-    pub fn with<T>(&self, look: impl FnOnce(&mut Sandbox, i64) -> T) -> T {
-        let result = look(&mut self.shared.lock(), now_ms());
+    /// Looks at the model between two requests. The second argument is the present time, Unix
+    /// milliseconds.
+    pub fn with<T>(&self, look: impl FnOnce(&Sandbox, i64) -> T) -> T {
+        let kept = self.shared.lock();
+        look(kept.sandbox(), kept.time(now_ms()))
+    }
+
+    /// Releases a JARAI production that waits at `AwaitingApproval`; false if it does not.
+    ///
+    /// # Errors
+    /// When the journal could not be written; then nothing has happened.
+    pub fn approve(&self, production: &str) -> io::Result<bool> {
+        let approved = self.shared.lock().approve(now_ms(), production);
         self.shared.changed.notify_one();
-        result
+        approved
+    }
+
+    /// Rejects a JARAI production that waits at `AwaitingApproval`; false if it does not.
+    ///
+    /// # Errors
+    /// When the journal could not be written; then nothing has happened.
+    pub fn reject(&self, production: &str) -> io::Result<bool> {
+        let rejected = self.shared.lock().reject(now_ms(), production);
+        self.shared.changed.notify_one();
+        rejected
+    }
+
+    /// Says that the answer of a request never reached the caller, as `Sandbox::answer_lost` does.
+    ///
+    /// # Errors
+    /// When the journal could not be written; then nothing has happened.
+    pub fn answer_lost(&self, request_no: u64) -> io::Result<()> {
+        self.shared.lock().answer_lost(now_ms(), request_no)
     }
 
     /// Stops: open connections get a second to end.
@@ -122,6 +177,15 @@ impl SandboxServer {
         if tokio::time::timeout(LAST_WORDS, ended).await.is_err() {
             self.tasks.abort_all();
         }
+    }
+}
+
+impl Drop for SandboxServer {
+    /// Connections that outlive the server change nothing any more: a new start may be reading the
+    /// journal already.
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.shared.lock().end();
     }
 }
 
@@ -161,10 +225,18 @@ async fn exchange(
         shared.changed.notify_one();
         return answer.map(Body::from);
     }
-    let exchange = shared
+    let handled = shared
         .lock()
         .handle(now_ms(), http::Request::from_parts(head, body));
     shared.changed.notify_one();
+    let exchange = match handled {
+        Ok(exchange) => exchange,
+        Err(error) => {
+            tracing::error!(%error, "a request was not carried out");
+            switch.cut();
+            return plain(500, "the request was not carried out");
+        }
+    };
     match exchange.delivery {
         Delivery::Answer => {}
         Delivery::DelayMs(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
@@ -185,12 +257,18 @@ fn plain(status: u16, text: &'static str) -> Response {
 async fn send_webhooks(shared: Arc<Shared>, client: reqwest::Client, stop: CancellationToken) {
     let mut flights = JoinSet::new();
     loop {
-        let due = shared.lock().due_webhooks(now_ms());
+        let due = match shared.lock().due_webhooks(now_ms()) {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::error!(%error, "no more webhooks are sent");
+                return;
+            }
+        };
         for webhook in due {
             flights.spawn(send(Arc::clone(&shared), client.clone(), webhook));
         }
         while flights.try_join_next().is_some() {}
-        let next_ms = shared.lock().next_event_ms();
+        let next_ms = shared.lock().sandbox().next_event_ms();
         let wait_ms = next_ms.map_or(3_600_000, |at| (at - now_ms()).max(0));
         let wait = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
         tokio::select! {
@@ -214,13 +292,20 @@ async fn send(shared: Arc<Shared>, client: reqwest::Client, webhook: Webhook) {
             None
         }
     };
-    shared
+    let noted = shared
         .lock()
         .webhook_answered(now_ms(), webhook.delivery_no, status);
+    if let Err(error) = noted {
+        tracing::error!(%error, delivery = webhook.delivery_no, "an answer was not noted");
+    }
     shared.changed.notify_one();
 }
 
 /// The only clock of this crate.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the server's clock: the model takes the time as a value"
+)]
 fn now_ms() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -4,30 +4,40 @@
 use bytes::Bytes;
 use http::Response;
 use serde_json::{Value, json};
+use std::io;
 
+use super::kept::Kept;
 use crate::sandbox::Sandbox;
 use crate::wire::Reply;
 
 pub(super) fn answer(
-    sandbox: &mut Sandbox,
+    kept: &mut Kept,
     now_ms: i64,
     method: &str,
     page: &str,
     query: &str,
 ) -> Response<Bytes> {
     let parts: Vec<&str> = page.split('/').collect();
+    let at_ms = kept.time(now_ms);
     let body = match (method, parts.as_slice()) {
         ("GET", ["health"]) => Some(json!({ "status": "ok" })),
-        ("GET", ["ledger"]) => Some(ledger(sandbox, now_ms, since(query))),
-        ("GET", ["jobs"]) => Some(jobs(sandbox, now_ms)),
-        ("GET", ["mails"]) => Some(json!(sandbox.mails())),
-        ("POST", ["approve", id]) => Some(json!({ "approved": sandbox.approve(now_ms, id) })),
-        ("POST", ["reject", id]) => Some(json!({ "rejected": sandbox.reject(now_ms, id) })),
+        ("GET", ["ledger"]) => Some(ledger(kept.sandbox(), at_ms, since(query))),
+        ("GET", ["jobs"]) => Some(jobs(kept.sandbox(), at_ms)),
+        ("GET", ["mails"]) => Some(json!(kept.sandbox().mails())),
+        ("POST", ["approve", id]) => Some(decided("approved", &kept.approve(now_ms, id))),
+        ("POST", ["reject", id]) => Some(decided("rejected", &kept.reject(now_ms, id))),
         _ => None,
     };
     match body {
         Some(body) => Reply::json(200, &body).into_response(),
         None => Reply::json(404, &json!({ "error": "no such page" })).into_response(),
+    }
+}
+
+fn decided(name: &str, done: &io::Result<bool>) -> Value {
+    match done {
+        Ok(done) => json!({ name: done }),
+        Err(error) => json!({ name: false, "error": error.to_string() }),
     }
 }
 
