@@ -77,7 +77,10 @@ impl Kept {
     /// Settles what the kill left open: the last answers may not have been heard, and webhooks that
     /// were on their way count as not delivered.
     fn resume(&mut self, now_ms: i64) -> io::Result<()> {
-        for request_no in self.sandbox.told_since(self.last_ms - LAST_ANSWERS_MS) {
+        for request_no in self
+            .sandbox
+            .told_since(self.last_ms.saturating_sub(LAST_ANSWERS_MS))
+        {
             self.answer_lost(now_ms, request_no)?;
         }
         for delivery_no in self.sandbox.unanswered() {
@@ -195,3 +198,6 @@ fn request_of(
     }
     Ok(request.body(body.into())?)
 }
+
+#[cfg(test)]
+mod tests;
