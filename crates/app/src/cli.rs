@@ -230,6 +230,9 @@ pub(crate) struct SandboxArgs {
     /// Share of requests that go wrong, for each kind of fault: 0 to 0.5.
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub(crate) faults: f64,
+    /// Keep all that ever happens in this file, and go on where it ends: it survives a kill.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) journal: Option<PathBuf>,
     /// Answer in one of the shapes that the documents allow, chosen by the seed, with a few jobs that
     /// fail; else in the shape of the documents' samples.
     #[arg(long, action = ArgAction::SetTrue)]

@@ -27,12 +27,17 @@ pub(crate) fn install(verbose: u8) {
     };
 }
 
-/// Libraries talk about bytes and pools: they stay at warnings until the third `-v`.
+/// Libraries talk about bytes and pools: they stay at warnings until the third `-v`. What PostgreSQL
+/// notes beside its answers (no transaction to roll back) is no trouble: troubles are errors.
 fn default_filter(verbose: u8) -> &'static str {
     match verbose {
-        0 => "warn",
-        1 => "warn,vitrine=info,engine=info,store=info,providers=info,sandbox=info",
-        2 => "warn,vitrine=debug,engine=debug,store=debug,providers=debug,sandbox=debug",
+        0 => "warn,sqlx::postgres::notice=error",
+        1 => {
+            "warn,sqlx::postgres::notice=error,vitrine=info,engine=info,store=info,providers=info,sandbox=info"
+        }
+        2 => {
+            "warn,sqlx::postgres::notice=error,vitrine=debug,engine=debug,store=debug,providers=debug,sandbox=debug"
+        }
         _ => "debug",
     }
 }

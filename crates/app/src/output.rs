@@ -8,6 +8,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::exit::Failure;
+use crate::progress::Stderr;
 
 /// A table without lines, as wide as it must be; on a terminal it wraps to the terminal's width.
 pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
@@ -40,9 +41,9 @@ pub(crate) fn print_json(data: &impl Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Talks to the person in front. Nobody listening is no failure.
+/// Talks to the person in front; bars step aside. Nobody listening is no failure.
 pub(crate) fn say(talk: impl fmt::Display) {
-    let _ = writeln!(io::stderr().lock(), "{talk}");
+    let _ = Stderr.write_all(format!("{talk}\n").as_bytes());
 }
 
 /// A length of time as people say it, in the largest unit that gives at least 2 of it.

@@ -20,7 +20,7 @@ pub(crate) async fn sandbox(globals: &Globals, args: &SandboxArgs) -> Result<Cod
             .next("vitrine sandbox --listen 127.0.0.1:0 (takes a free port)")
     })?;
     let signals = Signals::listen()?;
-    let server = SandboxServer::start(options, listener)?;
+    let server = SandboxServer::start_with_journal(options, listener, args.journal.as_deref())?;
     let base = server.base_url();
     if globals.wants_json() {
         print_json(&json!({

@@ -34,8 +34,6 @@ pub(super) struct Fed {
     pub(super) new_jobs: u64,
     /// Jobs of this batch that must be there now.
     pub(super) inserted: u64,
-    /// Jobs that an earlier run left at its sandbox.
-    pub(super) orphans: i64,
 }
 
 /// Reads the catalog and inserts its jobs.
@@ -44,7 +42,7 @@ pub(super) async fn feed(
     args: &DemoArgs,
     place: &DemoPlace,
 ) -> Result<Fed, Failure> {
-    let before = Tally::of(&store.counts(Some(BATCH)).await?);
+    let before = Tally::of(&store.counts(Some(BATCH)).await?).jobs;
     let (file, mut catalog) = open(args.file.as_deref())?;
     let mut planner = Planner::new(&file);
     let mut summary = CatalogSummary::default();
@@ -74,8 +72,7 @@ pub(super) async fn feed(
         summary,
         notices,
         new_jobs,
-        inserted: u64::try_from(before.jobs).unwrap_or(0) + new_jobs,
-        orphans: before.waits_for_nobody() - before.pending + before.in_doubt,
+        inserted: u64::try_from(before).unwrap_or(0) + new_jobs,
     })
 }
 

@@ -33,7 +33,7 @@ pub(crate) async fn demo(globals: &Globals, args: DemoArgs) -> Result<Code, Fail
     let place = DemoPlace::prepare(args.dir.as_deref())?;
     say(format!("the demo lives in {}", place.dir().display()));
     let signals = Signals::listen()?;
-    let server = serve(&args).await?;
+    let server = serve(&args, &place).await?;
     let config = configure(&place, &server, args.speed)?;
     let store = Store::open(&config.database_url, store::Options::default()).await?;
     store.migrate().await?;
@@ -41,8 +41,7 @@ pub(crate) async fn demo(globals: &Globals, args: DemoArgs) -> Result<Code, Fail
     tell(&fed, &place);
     let worked = work(&config, &store, Until::Idle, Some(BATCH), &signals).await?;
     let counts = store.counts(Some(BATCH)).await?;
-    // The sandbox's book begins with this run.
-    let spent = store.spent_since(began).await?;
+    let spent = store.spent().await?;
     store.close().await;
     let book = server.with(|sandbox, _| sandbox.ledger().summary());
     server.stop().await;
@@ -61,7 +60,8 @@ pub(crate) async fn demo(globals: &Globals, args: DemoArgs) -> Result<Code, Fail
     })
 }
 
-async fn serve(args: &DemoArgs) -> Result<SandboxServer, Failure> {
+/// The sandbox remembers: a demo that was stopped finds its remote jobs again.
+async fn serve(args: &DemoArgs, place: &DemoPlace) -> Result<SandboxServer, Failure> {
     let mut options = Options {
         speed: args.speed,
         ..Options::default()
@@ -71,7 +71,12 @@ async fn serve(args: &DemoArgs) -> Result<SandboxServer, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
         .map_err(|error| Failure::from(error).while_doing("cannot listen on 127.0.0.1"))?;
-    Ok(SandboxServer::start(options, listener)?)
+    let journal = place.journal();
+    SandboxServer::start_with_journal(options, listener, Some(&journal)).map_err(|error| {
+        Failure::from(error)
+            .while_doing("the sandbox cannot start")
+            .next("use the --speed of the first run in this folder, or another --dir")
+    })
 }
 
 /// Writes the config for this sandbox, and reads it as every other command does.
@@ -97,10 +102,4 @@ fn tell(fed: &Fed, place: &DemoPlace) {
     }
     say(format!("{} ({}): {}", fed.file, fed.form, fed.summary));
     say(format!("{} new jobs", fed.new_jobs));
-    if fed.orphans > 0 {
-        say(format!(
-            "warning: {} jobs were with the sandbox of an earlier run, which is gone: this one does not know them, and they fail",
-            fed.orphans
-        ));
-    }
 }

@@ -1,4 +1,4 @@
-//! The folder of a demo: config, keys, database, files, notices. It is kept, so that people can look.
+//! The folder of a demo: config, keys, database, files, notices, the sandbox's journal. It is kept, so that people can look.
 
 use std::fs;
 use std::io;
@@ -56,8 +56,13 @@ impl DemoPlace {
         self.dir.join("notices.csv")
     }
 
+    /// What the sandbox remembers from run to run.
+    pub(super) fn journal(&self) -> PathBuf {
+        self.dir.join("sandbox.journal")
+    }
+
     /// Writes the config for the sandbox at this address, and the keys beside it. An older config of
-    /// a demo is replaced: its sandbox is gone.
+    /// a demo is replaced: its sandbox listened elsewhere.
     ///
     /// # Errors
     /// If the folder cannot be written.

@@ -22,7 +22,7 @@ pub(super) struct Report {
     catalog: Rows,
     jobs: Jobs,
     credits: Vec<Credits>,
-    /// Requests that the providers counted.
+    /// Requests that the providers counted, over all runs in this folder.
     requests: u64,
     /// Rules of the providers that were broken, by name.
     violations: BTreeMap<String, u64>,
@@ -71,7 +71,7 @@ impl From<Accounted> for bool {
     }
 }
 
-/// Our book and the provider's, of this run.
+/// Our book and the provider's, over all runs in this folder.
 #[derive(Debug, Serialize)]
 struct Credits {
     provider: Provider,
@@ -184,7 +184,7 @@ impl fmt::Display for Report {
             } = one;
             writeln!(
                 f,
-                "credits at {provider} in this run: {booked} booked, {reserved} reserved, {charged} charged by the sandbox"
+                "credits at {provider}: {booked} booked, {reserved} reserved, {charged} charged by the sandbox"
             )?;
         }
         let broken: u64 = self.violations.values().sum();
