@@ -492,3 +492,22 @@ proptest! {
         }
     }
 }
+
+/// What only a look at the image can tell (reachable, below 10 MB, its format) is not known here.
+#[test]
+fn trap_18_what_a_url_alone_tells_of_a_source_image_is_checked_before_paying() {
+    for url in [
+        "images.example/lamp.jpg",
+        "ftp://images.example/lamp.jpg",
+        "data:image/png;base64,iVBORw0KGgo=",
+        "https://user:word@images.example/lamp.jpg",
+        "",
+    ] {
+        let input = Input::Image(ImageInput {
+            operation: "upscale".to_owned(),
+            image_url: text(url),
+            ..ImageInput::default()
+        });
+        assert!(checked(&input).is_err(), "{url}");
+    }
+}

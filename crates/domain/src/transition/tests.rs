@@ -305,7 +305,7 @@ fn an_abandoned_job_that_the_provider_finishes_is_captured_and_keeps_its_cost() 
 }
 
 #[test]
-fn a_paid_failure_is_sent_again_only_where_that_is_allowed() {
+fn trap_21_a_paid_failure_is_sent_again_only_where_that_is_allowed() {
     let running = in_state(JobState::Running { remote: remote() });
     let failed = |resubmit| {
         let event = Event::RemoteFailed {
@@ -317,4 +317,35 @@ fn a_paid_failure_is_sent_again_only_where_that_is_allowed() {
     };
     assert_eq!(failed(false), Status::Failed);
     assert_eq!(failed(true), Status::Pending);
+}
+
+#[test]
+fn trap_21_a_paid_failure_is_never_sent_beyond_the_rows_attempts() {
+    let mut running = in_state(JobState::Running { remote: remote() });
+    running.attempt = running.max_attempts;
+    let failed = Event::RemoteFailed {
+        fault: Fault::new("ERROR", "it failed"),
+        status: Some("ERROR".into()),
+        resubmit: true,
+    };
+    assert_eq!(
+        next(&running, &failed, NOW).unwrap().status(),
+        Status::Failed
+    );
+}
+
+#[test]
+fn trap_34_a_terminal_state_is_final_for_every_late_word_but_a_late_success() {
+    let completed = in_state(JobState::Completed { remote: remote() });
+    for event in events() {
+        assert!(next(&completed, &event, NOW).is_err(), "{}", event.name());
+    }
+    let failed = in_state(JobState::Failed {
+        fault: Fault::new("x", "why"),
+        remote: Some(remote()),
+    });
+    let late = Event::Seen {
+        status: "Producing".into(),
+    };
+    assert!(next(&failed, &late, NOW).is_err());
 }

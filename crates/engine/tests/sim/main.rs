@@ -34,6 +34,30 @@ mod tests {
     }
 
     #[test]
+    fn trap_27_submits_and_polls_share_one_budget_and_use_it_up() {
+        let summary = play(3, Chances::none(), Faults::none());
+        check(&summary);
+        // ProductAI allows 15 requests in any minute, submits and polls together.
+        assert!(
+            (12..=15).contains(&summary.busiest_minute),
+            "{}",
+            summary.busiest_minute
+        );
+    }
+
+    #[test]
+    fn trap_37_bad_ends_that_no_webhook_tells_are_found_by_polling() {
+        let ends: Vec<String> = (0..12)
+            .flat_map(|seed| play(seed, Chances::none(), Faults::shapes()).failures())
+            .collect();
+        assert!(
+            !ends.is_empty(),
+            "no product ended badly in twelve histories"
+        );
+        assert!(ends.iter().any(|end| end == "not_found"), "{ends:?}");
+    }
+
+    #[test]
     fn a_thousand_crash_points_lose_nothing_and_pay_for_nothing_twice() {
         let mut points = 0;
         let mut kinds = std::collections::BTreeMap::new();

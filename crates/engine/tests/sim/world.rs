@@ -103,9 +103,17 @@ pub(crate) struct Summary {
     pub(crate) stored: BTreeMap<String, String>,
     pub(crate) history: Vec<String>,
     pub(crate) ticks: u64,
+    /// The most requests that ProductAI saw in any minute.
+    pub(crate) busiest_minute: usize,
 }
 
 impl Summary {
+    /// The codes of failed jobs.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let faults = self.jobs.iter().filter_map(|job| job.work.state.fault());
+        faults.map(|fault| fault.code.clone()).collect()
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.jobs.len()
     }
@@ -629,6 +637,9 @@ impl World {
             .violations()
             .map(|(entry, violation)| format!("{} {}: {violation:?}", entry.at_ms, entry.path))
             .collect();
+        let busiest_minute = ledger.busiest(60_000, |entry| {
+            entry.provider == sandbox::Provider::Productai
+        });
         let charged = [
             (Provider::Jakov, sandbox::Provider::Jakov),
             (Provider::Productai, sandbox::Provider::Productai),
@@ -670,6 +681,7 @@ impl World {
             stored: std::mem::take(&mut self.stored),
             history: std::mem::take(&mut self.history),
             ticks: self.ticks,
+            busiest_minute,
         }
     }
 }

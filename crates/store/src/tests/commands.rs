@@ -6,7 +6,7 @@ use crate::{Batch, CommandDone, WebhookDone};
 
 on_both!(
     a_command_is_open_until_it_has_an_outcome,
-    a_repeated_webhook_is_stored_once,
+    trap_35_a_webhook_is_durable_before_it_is_answered_and_a_repeat_is_told,
     a_parked_webhook_waits_for_its_job,
     a_lost_lane_leaves_a_command_open,
 );
@@ -48,7 +48,8 @@ async fn a_command_is_open_until_it_has_an_outcome(fresh: Fresh) {
     assert_eq!(outcomes, ["done", "-"]);
 }
 
-async fn a_repeated_webhook_is_stored_once(fresh: Fresh) {
+/// `add_webhook` returns when the row is committed; the answer 200 may follow, and the work later.
+async fn trap_35_a_webhook_is_durable_before_it_is_answered_and_a_repeat_is_told(fresh: Fresh) {
     let add = |account: &'static str, key: &'static str| {
         fresh
             .store
