@@ -46,6 +46,38 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_a_release_has_its_files_here_and_stays_running() {
+        for chances in [Chances::none(), Chances::crashes()] {
+            let summary = play(7, chances, Faults::never_released());
+            let waiting: Vec<_> = summary
+                .jobs
+                .iter()
+                .filter(|job| job.id.kind == domain::JobKind::Production)
+                .filter(|job| job.work.status() == domain::Status::Running)
+                .collect();
+            assert_eq!(
+                waiting.len() + summary.in_doubt_productions(),
+                2,
+                "{summary:#?}"
+            );
+            for job in waiting {
+                let files = summary
+                    .deliverables
+                    .iter()
+                    .filter(|file| file.job == job.id);
+                assert_eq!(files.count(), 5, "{}", job.id);
+                let said = job
+                    .work
+                    .state
+                    .remote()
+                    .and_then(|remote| remote.status.clone());
+                assert_eq!(said.as_deref(), Some("AwaitingApproval"));
+            }
+            assert!(summary.violations.is_empty(), "{:#?}", summary.violations);
+        }
+    }
+
+    #[test]
     fn trap_37_bad_ends_that_no_webhook_tells_are_found_by_polling() {
         let ends: Vec<String> = (0..12)
             .flat_map(|seed| play(seed, Chances::none(), Faults::shapes()).failures())

@@ -61,6 +61,8 @@ impl Chances {
 pub(crate) struct Faults {
     plan: FaultPlan,
     shapes: bool,
+    /// Nobody at JARAI ever releases a production.
+    never_released: bool,
 }
 
 impl Faults {
@@ -68,6 +70,14 @@ impl Faults {
         Self {
             plan: FaultPlan::none(),
             shapes: false,
+            never_released: false,
+        }
+    }
+
+    pub(crate) fn never_released() -> Self {
+        Self {
+            never_released: true,
+            ..Self::none()
         }
     }
 
@@ -75,6 +85,7 @@ impl Faults {
         Self {
             plan: FaultPlan::none(),
             shapes: true,
+            never_released: false,
         }
     }
 
@@ -82,6 +93,7 @@ impl Faults {
         Self {
             plan: FaultPlan::from_seed(seed, 0.02),
             shapes: true,
+            never_released: false,
         }
     }
 }
@@ -108,6 +120,17 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
+    /// Productions in doubt.
+    pub(crate) fn in_doubt_productions(&self) -> usize {
+        let productions = self
+            .jobs
+            .iter()
+            .filter(|job| job.id.kind == JobKind::Production);
+        productions
+            .filter(|job| job.work.status() == Status::InDoubt)
+            .count()
+    }
+
     /// The codes of failed jobs.
     pub(crate) fn failures(&self) -> Vec<String> {
         let faults = self.jobs.iter().filter_map(|job| job.work.state.fault());
@@ -156,6 +179,7 @@ enum Coming {
 pub(crate) struct World {
     seed: u64,
     shapes: bool,
+    never_released: bool,
     now: Timestamp,
     rng: fastrand::Rng,
     provider: Sandbox,
@@ -333,6 +357,9 @@ impl World {
             }
         };
         options.faults = faults.plan;
+        if faults.never_released {
+            options.jarai.approval = sandbox::Approval::Never;
+        }
         options.base_url = BASE.to_owned();
         let accounts = accounts(&options);
         let url = format!("sqlite://{}", folder.path().join("sim.db").display());
@@ -350,6 +377,7 @@ impl World {
         Self {
             seed,
             shapes: faults.shapes,
+            never_released: faults.never_released,
             now: Timestamp::from_millis(START),
             rng: fastrand::Rng::with_seed(seed),
             provider: Sandbox::new(options),
@@ -712,7 +740,7 @@ pub(crate) fn run(mut world: World, chances: Chances) -> Summary {
                     Tick::Wait(wake_at) => {
                         let outlook = engine.outlook();
                         let idle = outlook.working == 0
-                            && outlook.awaiting_approval == 0
+                            && (outlook.awaiting_approval == 0 || world.never_released)
                             && world.in_air.is_empty()
                             && world.unheard.is_empty()
                             && nothing_pending(&world.store).await;
