@@ -651,6 +651,8 @@ impl World {
                 } else if before {
                     self.crash("before the commit");
                 } else {
+                    // These answers were heard: they are durable.
+                    self.unheard_numbers.clear();
                     self.crash("after the commit");
                 }
                 Tick::Restart
