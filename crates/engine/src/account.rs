@@ -81,6 +81,8 @@ pub struct Timing {
     pub credits_probe: Duration,
     /// First wait of one job before it is tried again.
     pub retry_first: Duration,
+    /// How long after an unknown outcome the provider's export is first looked at for evidence.
+    pub evidence_first: Duration,
     /// How often the database is looked at when nothing says that it changed.
     pub look_again: Duration,
 }
@@ -95,6 +97,7 @@ impl Default for Timing {
             pause_longest: Duration::from_secs(3_600),
             credits_probe: Duration::from_secs(300),
             retry_first: Duration::from_secs(5),
+            evidence_first: Duration::from_secs(30),
             look_again: Duration::from_secs(5),
         }
     }

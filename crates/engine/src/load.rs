@@ -74,6 +74,7 @@ impl Engine {
             open: BTreeMap::new(),
             flights: BTreeMap::new(),
             sources: BTreeMap::new(),
+            evidence: Vec::new(),
             ids: Ids::seeded(seed),
             commands_at: Timestamp::default(),
             strangers_at: Timestamp::default(),
@@ -202,6 +203,11 @@ impl Engine {
                 open.location.clone_from(&row.location);
                 open.fate = row.outcome;
             }
+            if status == Status::InDoubt {
+                open.next_read = now + account.timing.evidence_first;
+                self.open.insert(id, open);
+                continue;
+            }
             open.next_read = match reads.get(&id) {
                 Some(read) if read.heard => read.at + account.interval(open.phase),
                 Some(read) => read.at + account.unsure_interval(open.phase),
@@ -262,10 +268,13 @@ impl Engine {
                 None if in_air.contains(&request.id) => {
                     let of_job = request.job.and_then(|job| self.open.get(&job));
                     let name = of_job.map_or(&account.name, |open| &open.account).clone();
-                    let flight = flight_of(&request, key, name, ledger, places);
-                    if let Some((id, flight)) = request_id(&request).zip(flight) {
-                        self.mark_asking(&flight);
-                        self.flights.insert(id, flight);
+                    match flight_of(&request, key, name, ledger, places.clone()) {
+                        Some(flight) => {
+                            self.mark_asking(&flight);
+                            self.flights.insert(request.id, flight);
+                        }
+                        // Nobody waits for its answer any more.
+                        None => settled.push((request.sent_at + timeout, places)),
                     }
                 }
                 None => settled.push((request.sent_at + timeout, places)),
@@ -398,10 +407,6 @@ fn note_read(reads: &mut BTreeMap<JobId, LastRead>, request: &Request, now: Time
 
 fn is_success(code: u16) -> bool {
     (200..300).contains(&code)
-}
-
-fn request_id(request: &Request) -> Option<FlightId> {
-    (!request.id.is_empty()).then(|| request.id.clone())
 }
 
 /// What a request that is still in the air is about.

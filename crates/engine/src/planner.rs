@@ -19,6 +19,7 @@ use crate::act::{Act, FlightId, Plan, Report, Said, Wanted};
 use crate::draft::{Draft, Intent, SubmitIntent};
 use crate::lane::{Lane, Places};
 use crate::open::OpenJob;
+use crate::read::Evidence;
 
 /// How often one step tries to write around rows that other programs changed meanwhile.
 const STALE_TRIES: usize = 16;
@@ -73,6 +74,15 @@ pub(crate) enum Flight {
         job: JobId,
         places: Places,
     },
+    /// A read of a project's export, for evidence about jobs in doubt.
+    Export {
+        lane: LaneKey,
+        account: String,
+        /// One of the jobs in doubt.
+        job: JobId,
+        project: String,
+        places: Places,
+    },
     /// A download; costs no request at the provider.
     Fetch { lane: LaneKey, wanted: Wanted },
 }
@@ -85,6 +95,7 @@ impl Flight {
             | Self::Deliverables { lane, .. }
             | Self::Cancel { lane, .. }
             | Self::Source { lane, .. }
+            | Self::Export { lane, .. }
             | Self::Fetch { lane, .. } => lane,
         }
     }
@@ -95,7 +106,8 @@ impl Flight {
             | Self::Status { places, .. }
             | Self::Deliverables { places, .. }
             | Self::Cancel { places, .. }
-            | Self::Source { places, .. } => Some(places),
+            | Self::Source { places, .. }
+            | Self::Export { places, .. } => Some(places),
             Self::Fetch { .. } => None,
         }
     }
@@ -144,6 +156,8 @@ pub struct Engine {
     pub(crate) open: BTreeMap<JobId, OpenJob>,
     pub(crate) flights: BTreeMap<FlightId, Flight>,
     pub(crate) sources: BTreeMap<JobId, Source>,
+    /// Heard from exports, and not yet compared with the ledger.
+    pub(crate) evidence: Vec<Evidence>,
     pub(crate) ids: Ids,
     /// Commands are looked for at this moment, or when the database changes.
     pub(crate) commands_at: Timestamp,
@@ -211,6 +225,7 @@ impl Engine {
         for report in reports {
             self.hear(report, &mut draft);
         }
+        self.weigh_evidence(&mut draft).await?;
         if self.draining {
             return self.write(draft, wake).await;
         }

@@ -115,6 +115,7 @@ pub(crate) struct RawTiming {
     pub(crate) pause_first: Option<Span>,
     pub(crate) pause_longest: Option<Span>,
     pub(crate) credits_probe: Option<Span>,
+    pub(crate) evidence_first: Option<Span>,
     pub(crate) retry_first: Option<Span>,
     pub(crate) look_again: Option<Span>,
 }

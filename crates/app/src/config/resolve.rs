@@ -376,6 +376,7 @@ fn timing(raw: &RawAccount, speed: f64) -> Timing {
         pause_first: or_scaled(set.pause_first, ours.pause_first, speed),
         pause_longest: or_scaled(set.pause_longest, ours.pause_longest, speed),
         credits_probe: or_scaled(set.credits_probe, ours.credits_probe, speed),
+        evidence_first: or_scaled(set.evidence_first, ours.evidence_first, speed),
         retry_first: or_scaled(set.retry_first, ours.retry_first, speed),
     }
 }

@@ -30,6 +30,9 @@ impl Engine {
             }
             | Flight::Source {
                 lane, account, job, ..
+            }
+            | Flight::Export {
+                lane, account, job, ..
             } => (lane, account, *job),
             Flight::Submit { .. } | Flight::Fetch { .. } => return,
         };
@@ -44,6 +47,9 @@ impl Engine {
             }
         }
         match (flight, &reply.outcome) {
+            (Flight::Export { project, .. }, outcome) => {
+                self.hear_export(lane, &account, project, outcome, at);
+            }
             (Flight::Source { .. }, outcome) => self.hear_source(lane, job, outcome, at),
             (Flight::Status { purpose, .. }, Outcome::Status(remote)) => {
                 if *purpose == Purpose::Link {

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use domain::{Cancel, Event, Fault, JobId, Provider, Room, Status, Timestamp};
-use providers::Call;
+use providers::{Call, ExportFormat};
 use store::{LaneKey, NewRequest, StoreError};
 
+use super::evidence::{can_be_proven, project_of};
 use crate::account::Account;
 use crate::draft::{Draft, Intent};
 use crate::lane::Places;
@@ -20,6 +21,8 @@ use crate::submit::can_cancel;
 enum Due {
     /// A production is to be cancelled: the sooner, the less is made.
     Cancel,
+    /// A job in doubt may be proven by the provider's export.
+    Evidence,
     /// A finished job's link dies with time.
     Links,
     /// A pending job waits for the link of its source.
@@ -194,9 +197,13 @@ impl Engine {
             {
                 continue;
             }
-            let Some((what, at)) = next_read(open) else {
+            let Some((what, at)) = self.next_read(open) else {
                 continue;
             };
+            if what == Due::Evidence && due.iter().any(|(what, ..)| *what == Due::Evidence) {
+                // One export answers for all of them; other projects come next.
+                continue;
+            }
             if at <= now {
                 due.push((what, at, open.id()));
             } else {
@@ -216,6 +223,9 @@ impl Engine {
         now: Timestamp,
         draft: &mut Draft,
     ) {
+        if due == Due::Evidence {
+            self.mark_evidence_asked(job);
+        }
         let Some((account, call)) = self.read_call(due, job) else {
             return;
         };
@@ -228,7 +238,7 @@ impl Engine {
         let flight = self.ids.next(now);
         let verb = match due {
             Due::Links | Due::Source if account.provider != Provider::Jarai => "link",
-            Due::Cancel | Due::Links | Due::Source | Due::Poll => call.verb(),
+            Due::Cancel | Due::Evidence | Due::Links | Due::Source | Due::Poll => call.verb(),
         };
         let request = NewRequest {
             id: flight.clone(),
@@ -241,13 +251,48 @@ impl Engine {
             quota: None,
             sent_at: now,
         };
-        let meaning = meaning(due, key, &account, job, places);
+        let meaning = match &call {
+            Call::Export { project_id, .. } => Flight::Export {
+                lane: key.clone(),
+                account: account.name.clone(),
+                job,
+                project: project_id.clone(),
+                places,
+            },
+            _ => meaning(due, key, &account, job, places),
+        };
         self.flights.insert(flight.clone(), meaning);
         draft.intents.push(Intent::Read {
             lane: key.clone(),
             request: Box::new(request),
             act: Box::new(send(&flight, &account, call)),
         });
+    }
+
+    /// One export answers for all jobs in doubt of its project.
+    fn mark_evidence_asked(&mut self, job: JobId) {
+        let Some((name, project)) = self.open.get(&job).and_then(|open| {
+            let account = self.accounts.get(&open.account)?;
+            Some((open.account.clone(), project_of(open, account)?))
+        }) else {
+            return;
+        };
+        let Some(account) = self.accounts.get(&name) else {
+            return;
+        };
+        for open in self.open.values_mut() {
+            let same = open.account == name && project_of(open, account).as_ref() == Some(&project);
+            open.asking |= same && can_be_proven(open, account);
+        }
+    }
+
+    /// What is to be asked about this job next, and when.
+    fn next_read(&self, open: &OpenJob) -> Option<(Due, Timestamp)> {
+        let account = self.accounts.get(&open.account)?;
+        if can_be_proven(open, account) {
+            return project_of(open, account).map(|_| (Due::Evidence, open.next_read));
+        }
+        next_read(open)
     }
 
     /// The call of a read, with the job marked as asked about.
@@ -270,6 +315,11 @@ impl Engine {
         }
         let open = self.open.get_mut(&job)?;
         let account = self.accounts.get(&open.account).cloned()?;
+        if due == Due::Evidence {
+            let project_id = project_of(open, &account)?;
+            let format = ExportFormat::Json;
+            return Some((account, Call::Export { project_id, format }));
+        }
         let remote_id = open.remote_id()?.to_owned();
         open.asking = true;
         let call = match due {
@@ -278,7 +328,7 @@ impl Engine {
                 Call::Cancel { remote_id }
             }
             Due::Links if account.provider == Provider::Jarai => Call::Deliverables { remote_id },
-            Due::Links | Due::Source | Due::Poll => Call::Status {
+            Due::Evidence | Due::Links | Due::Source | Due::Poll => Call::Status {
                 remote_id,
                 location: open.location.clone(),
             },
@@ -346,7 +396,7 @@ fn meaning(due: Due, key: &LaneKey, account: &Account, job: JobId, places: Place
             job,
             places,
         },
-        Due::Links | Due::Poll => Flight::Status {
+        Due::Evidence | Due::Links | Due::Poll => Flight::Status {
             lane,
             account: name,
             job,

@@ -242,6 +242,7 @@ impl Engine {
             Verdicts::Unknown(why) => {
                 change.outcome = Fate::Unknown;
                 change.reason = Some(why.message.clone());
+                open.next_read = at + account.timing.evidence_first;
                 Event::OutcomeUnknown {
                     submission: submission.clone(),
                     why,

@@ -73,7 +73,8 @@ pub(crate) fn check(summary: &Summary) {
                 );
                 whole(summary, job, &remote.id);
             }
-            JobState::InDoubt { .. } | JobState::Failed { .. } | JobState::Cancelled { .. } => {}
+            JobState::InDoubt { .. } => proven(summary, job),
+            JobState::Failed { .. } | JobState::Cancelled { .. } => {}
             other => panic!("seed {seed}: {} is {}", job.id, other.status()),
         }
     }
@@ -96,6 +97,22 @@ pub(crate) fn check(summary: &Summary) {
         );
     }
     money(summary);
+}
+
+/// I7: JAKOV's export proves what it completed, so no such product stays in doubt.
+fn proven(summary: &Summary, job: &Job) {
+    let seed = summary.seed;
+    let done = summary.remote.iter().any(|remote| {
+        remote.provider == sandbox::Provider::Jakov
+            && remote.status == "completed"
+            && remote_mark(remote) == mark(job)
+    });
+    assert!(
+        !done,
+        "seed {seed}: {} is in doubt although the export proves it\n{}",
+        job.id,
+        story(summary)
+    );
 }
 
 /// I4: the result of a completed job is here, whole.

@@ -115,6 +115,8 @@ pub(crate) struct Summary {
     pub(crate) stored: BTreeMap<String, String>,
     pub(crate) history: Vec<String>,
     pub(crate) ticks: u64,
+    /// Lost submits whose job was found in an export.
+    pub(crate) proven_by_export: usize,
     /// The most requests that ProductAI saw in any minute.
     pub(crate) busiest_minute: usize,
 }
@@ -678,9 +680,10 @@ impl World {
         .map(|(ours, theirs)| (ours, ledger.charged(theirs)))
         .into();
         let store = self.store.clone();
-        let (jobs, deliverables, spent) = self.runtime.block_on(async {
+        let (jobs, deliverables, spent, proven_by_export) = self.runtime.block_on(async {
             let mut jobs = Vec::new();
             let mut deliverables = Vec::new();
+            let mut proven = 0;
             for kind in JobKind::ALL {
                 let filter = store::JobFilter {
                     kind: Some(kind),
@@ -689,10 +692,17 @@ impl World {
                 };
                 for job in store.list_jobs(&filter).await.unwrap() {
                     deliverables.extend(store.deliverables(job.id).await.unwrap());
+                    let rows = store.submissions(job.id).await.unwrap();
+                    let by_export = |row: &&store::SubmissionRow| {
+                        row.reason
+                            .as_ref()
+                            .is_some_and(|why| why.contains("proven by the export"))
+                    };
+                    proven += rows.iter().filter(by_export).count();
                     jobs.push(job);
                 }
             }
-            (jobs, deliverables, store.spent().await.unwrap())
+            (jobs, deliverables, store.spent().await.unwrap(), proven)
         });
         let remote = self.provider.jobs(now).collect();
         let _ = &self.folder;
@@ -711,6 +721,7 @@ impl World {
             stored: std::mem::take(&mut self.stored),
             history: std::mem::take(&mut self.history),
             ticks: self.ticks,
+            proven_by_export,
             busiest_minute,
         }
     }
@@ -741,7 +752,12 @@ pub(crate) fn run(mut world: World, chances: Chances) -> Summary {
                     }
                     Tick::Wait(wake_at) => {
                         let outlook = engine.outlook();
+                        // Evidence about jobs in doubt takes a while to come.
+                        let looked = outlook
+                            .youngest_doubt
+                            .is_none_or(|since| since + Duration::from_secs(1_200) < world.now);
                         let idle = outlook.working == 0
+                            && looked
                             && (outlook.awaiting_approval == 0 || world.never_released)
                             && world.in_air.is_empty()
                             && world.unheard.is_empty()
