@@ -16,7 +16,10 @@ fn wrong() -> Vec<(String, &'static str, &'static str, &'static str)> {
     let film = format!("{MARK}{}", "x".repeat(501 - MARK.len()));
     vec![
         (
-            image("model, image_url, prompt", &format!("'nanobananna', '{IMAGE}', '{MARK}'")),
+            image(
+                "model, image_url, prompt",
+                &format!("'nanobananna', '{IMAGE}', '{MARK}'"),
+            ),
             "image_generations",
             "unknown_model",
             "nanobananna",
@@ -31,15 +34,21 @@ fn wrong() -> Vec<(String, &'static str, &'static str, &'static str)> {
             "second_image_url",
         ),
         (
-            image("operation, image_url, prompt", &format!("'upscale', '{IMAGE}', '{MARK}'")),
+            image(
+                "operation, image_url, prompt",
+                &format!("'upscale', '{IMAGE}', '{MARK}'"),
+            ),
             "image_generations",
             "upscale_takes_no_prompt",
             "prompt",
         ),
         (
-            image("model, image_url, prompt", &format!("'nanobanana', 'images.example/{MARK}.jpg', 'x'")),
+            image(
+                "model, image_url, prompt",
+                &format!("'nanobanana', 'images.example/{MARK}.jpg', 'x'"),
+            ),
             "image_generations",
-            "URL",
+            "invalid_image_url",
             "image_url",
         ),
         (
@@ -56,7 +65,9 @@ fn good() -> [String; 4] {
         // The digit of the seed's own sample is wrong too: the provider decides.
         "insert into descriptions (ean) values ('8690000000001')".to_owned(),
         "insert into descriptions (product_name) values ('Lamp')".to_owned(),
-        format!("insert into image_generations (model, image_url, prompt) values ('nanobanana', '{IMAGE}', 'x')"),
+        format!(
+            "insert into image_generations (model, image_url, prompt) values ('nanobanana', '{IMAGE}', 'x')"
+        ),
         "insert into productions (topic) values ('Why people love lamps')".to_owned(),
     ]
 }

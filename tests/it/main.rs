@@ -11,4 +11,6 @@ mod shop;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]
+mod trouble;
+#[cfg(test)]
 mod wire;

@@ -79,6 +79,8 @@ impl Shop {
         let base = shop.sandbox.base_url();
         let made = shop.output(&["init", "--sandbox", &base, "--speed", &speed]);
         assert_eq!(made.status.code(), Some(0), "{}", talk(&made));
+        // `--until-idle` waits for no person, so that productions end where they wait for one.
+        shop.edit_config("\"Published\"", "\"AwaitingApproval\"");
         shop
     }
 
@@ -238,12 +240,20 @@ impl Worker {
     }
 
     /// Asks it to end (SIGTERM), and says how it did.
-    pub(crate) fn terminate(mut self) -> Output {
-        let child = self.0.take().unwrap();
-        let pid = child.id().to_string();
+    pub(crate) fn terminate(self) -> Output {
+        let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
         assert!(sent.success());
-        child.wait_with_output().unwrap()
+        self.wait()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.as_ref().unwrap().id()
     }
 
     /// Whether it has ended by itself.

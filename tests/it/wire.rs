@@ -24,9 +24,11 @@ async fn mixed_run(options: Options) -> Shop {
         ))
         .await;
     }
-    shop.sql("insert into image_generations (model, image_url, second_image_url, prompt) values \
-        ('gpt-low', 'https://images.example/a.jpg', 'https://images.example/b.jpg', 'both')")
-        .await;
+    shop.sql(
+        "insert into image_generations (model, image_url, second_image_url, prompt) values \
+        ('nanobananapro', 'https://images.example/a.jpg', 'https://images.example/b.jpg', 'both')",
+    )
+    .await;
     shop.sql("insert into image_generations (operation, source_job) values ('upscale', 1)")
         .await;
     for number in 0..3 {
@@ -49,7 +51,11 @@ async fn a_mixed_run_breaks_no_rule_and_is_refused_nowhere() {
     as_documented(&jobs);
     let submits = shop.submits();
     let to = |provider| submits.iter().filter(|it| it.provider == provider).count();
-    assert_eq!(to(Provider::Jakov), 1, "one POST takes up to a hundred products");
+    assert_eq!(
+        to(Provider::Jakov),
+        1,
+        "one POST takes up to a hundred products"
+    );
     assert_eq!(to(Provider::Productai), PRODUCTS + 2);
     assert_eq!(to(Provider::Jarai), 3);
     for submit in &submits {
@@ -88,12 +94,13 @@ fn as_documented(jobs: &[RemoteJob]) {
 }
 
 fn every_poll_was_for_something(shop: &Shop) {
-    let book = shop
-        .sandbox
-        .with(|sandbox, _| sandbox.ledger().summary());
+    let book = shop.sandbox.with(|sandbox, _| sandbox.ledger().summary());
     assert_eq!(book.violations.len(), 0, "{book:#?}");
     assert_eq!(book.faults, 0);
-    assert!(book.by_status.keys().all(|status| *status < 400), "{book:#?}");
+    assert!(
+        book.by_status.keys().all(|status| *status < 400),
+        "{book:#?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,7 +120,10 @@ async fn whatever_shape_the_answers_have_every_rule_is_kept() {
             assert!(entry.violations.is_empty(), "seed {seed}: {entry:#?}");
             let refused = (400..500).contains(&entry.status);
             // Deliverables that are asked for too early are the document's own answer, and no fault.
-            assert!(!refused || entry.path.ends_with("/deliverables"), "seed {seed}: {entry:#?}");
+            assert!(
+                !refused || entry.path.ends_with("/deliverables"),
+                "seed {seed}: {entry:#?}"
+            );
         }
         let open = "select (select count(*) from descriptions \
               where status not in ('completed', 'failed')) \
@@ -123,6 +133,9 @@ async fn whatever_shape_the_answers_have_every_rule_is_kept() {
         let expected = 2 * PRODUCTS + 5;
         let remote = shop.remote_jobs().len();
         // An upscale whose source failed is not sent; an expired production is sent again.
-        assert!((expected - 1..=expected + 9).contains(&remote), "seed {seed}: {remote}");
+        assert!(
+            (expected - 1..=expected + 9).contains(&remote),
+            "seed {seed}: {remote}"
+        );
     }
 }
