@@ -87,17 +87,7 @@ impl SandboxServer {
         if options.base_url.is_empty() {
             options.base_url = format!("http://{address}");
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "webhooks carry no key, and the providers' clients are not to be shared"
-        )]
-        let client = reqwest::Client::builder()
-            .timeout(WEBHOOK_TIMEOUT)
-            // What is simulated here stays here, whatever proxy the environment names.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(io::Error::other)?;
+        let client = webhook_client()?;
         let kept = match journal {
             Some(path) => Kept::open(options, path, now_ms())?,
             None => Kept::new(options),
@@ -253,6 +243,20 @@ fn plain(status: u16, text: &'static str) -> Response {
     response
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the sandbox shares no code with the clients; this one follows nothing and has no key"
+)]
+fn webhook_client() -> io::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .timeout(WEBHOOK_TIMEOUT)
+        // What is simulated here stays here, whatever proxy the environment names.
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(io::Error::other)
+}
+
 /// Sends what is due, each in a task of its own, until the end.
 async fn send_webhooks(shared: Arc<Shared>, client: reqwest::Client, stop: CancellationToken) {
     let mut flights = JoinSet::new();
@@ -304,7 +308,7 @@ async fn send(shared: Arc<Shared>, client: reqwest::Client, webhook: Webhook) {
 /// The only clock of this crate.
 #[expect(
     clippy::disallowed_methods,
-    reason = "this is the server's clock: the model takes the time as a value"
+    reason = "the server has to live in real time; the model takes the time as a value"
 )]
 fn now_ms() -> i64 {
     let since = SystemTime::now()

@@ -1,3 +1,5 @@
+//! The journal without a socket: kills, torn lines and clocks that are set back, in virtual time.
+
 use super::*;
 use serde_json::{Value, json};
 use std::path::PathBuf;
