@@ -54,7 +54,7 @@ fn wrong() -> Vec<(String, &'static str, &'static str, &'static str)> {
         (
             format!("insert into productions (topic) values ('{film}')"),
             "productions",
-            "topic",
+            "text_too_long",
             "topic",
         ),
     ]

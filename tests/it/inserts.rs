@@ -37,8 +37,8 @@ async fn the_least_columns_are_taken_while_the_worker_runs() {
             assert_eq!(shop.sql(&statement).await, 1);
         }
         shop.until(OPEN, "0").await;
-        let ended = worker.terminate();
-        assert_eq!(ended.status.code(), Some(0), "{}", talk(&ended));
+        let ended = worker.end("TERM");
+        assert_eq!(ended.code, Some(0), "{ended:?}");
         assert_eq!(shop.remote_jobs().len(), 6);
         let texts = "select count(*) as n from descriptions where description is not null";
         assert_eq!(shop.text(texts).await, "3");
@@ -268,7 +268,7 @@ async fn jobs_are_cancelled_and_tried_again_by_sql() {
         command(&shop, "image", "explode").await;
         let open = "select count(*) as n from job_commands where outcome is null";
         shop.until(open, "0").await;
-        assert_eq!(worker.terminate().status.code(), Some(0));
+        assert_eq!(worker.end("TERM").code, Some(0));
         shop.assert_a_good_caller();
     }
 }

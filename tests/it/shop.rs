@@ -8,7 +8,7 @@ use std::time::Duration;
 use sandbox::{Options, RemoteJob, RequestEntry, SandboxServer, Tier, Verb};
 use serde_json::Value;
 use store::testing::{TestDatabase, sql, sql_rows};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 use tokio::net::TcpListener;
 
 /// A worker that takes longer hangs: at the tests' speed all work here is done in seconds.
@@ -224,51 +224,89 @@ pub(crate) fn json(output: &Output) -> Value {
 }
 
 /// The program at work beside the test; killed with this value.
-pub(crate) struct Worker(Option<Child>);
+pub(crate) struct Worker {
+    child: Child,
+    talk: NamedTempFile,
+}
 
 impl Worker {
     pub(crate) fn start(mut command: Command) -> Self {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(Some(command.spawn().unwrap()))
+        let talk = NamedTempFile::new().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(talk.reopen().unwrap());
+        let child = command.spawn().unwrap();
+        Self { child, talk }
     }
 
     /// As if the power went: no handler runs.
     pub(crate) fn kill(mut self) {
-        let mut child = self.0.take().unwrap();
-        child.kill().unwrap();
-        child.wait().unwrap();
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
-    /// Asks it to end (SIGTERM), and says how it did.
-    pub(crate) fn terminate(self) -> Output {
+    /// Asks it to end (`TERM` or `INT`), and says how it did.
+    pub(crate) fn end(self, signal: &str) -> Ended {
         let pid = self.pid().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        assert!(sent.success());
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(sent.unwrap().success());
         self.wait()
     }
 
     /// Waits for its end.
-    pub(crate) fn wait(mut self) -> Output {
-        self.0.take().unwrap().wait_with_output().unwrap()
+    pub(crate) fn wait(mut self) -> Ended {
+        let code = self.child.wait().unwrap().code();
+        Ended {
+            code,
+            talk: self.talk(),
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.0.as_ref().unwrap().id()
+        self.child.id()
     }
 
     /// Whether it has ended by itself.
     pub(crate) fn has_ended(&mut self) -> bool {
-        let child = self.0.as_mut().unwrap();
-        child.try_wait().unwrap().is_some()
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// What it said on stderr so far.
+    pub(crate) fn talk(&self) -> String {
+        std::fs::read_to_string(self.talk.path()).unwrap()
+    }
+
+    /// Waits until it says this.
+    pub(crate) async fn until_it_says(&self, words: &str) {
+        let looks = async {
+            while !self.talk().contains(words) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let came = tokio::time::timeout(PATIENCE, looks).await;
+        assert!(came.is_ok(), "it does not say {words:?}: {}", self.talk());
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
-            // It may have ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How a program ended, and what it said on stderr.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) talk: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            talk: talk(&output),
         }
     }
 }

@@ -2,11 +2,10 @@
 //! each, the documented exit code, and nothing lost.
 
 use std::path::Path;
-use std::process::{Command, Output};
 
 use store::testing::sql;
 
-use super::shop::{BOTH, Engine, Shop, Worker, finished, options, talk, vitrine};
+use super::shop::{BOTH, Ended, Engine, Shop, finished, options, talk, vitrine};
 
 const JOBS: [&str; 3] = [
     "insert into descriptions (ean) values ('4006381333931')",
@@ -33,18 +32,16 @@ fn in_state(status: &str) -> String {
 }
 
 /// It ended with this code and said this, in one message.
-fn said(output: &Output, code: i32, words: &[&str]) {
-    let talk = talk(output);
-    assert_eq!(output.status.code(), Some(code), "{talk}");
+fn said(ended: impl Into<Ended>, code: i32, words: &[&str]) -> String {
+    let Ended { code: ended, talk } = ended.into();
+    assert_eq!(ended, Some(code), "{talk}");
     for word in words {
         assert!(talk.contains(word), "{word:?} is missing: {talk}");
     }
     let errors = talk.lines().filter(|line| line.starts_with("error"));
     assert!(errors.count() <= 1, "{talk}");
-    assert!(
-        !talk.contains("panicked") && !talk.contains("RUST_BACKTRACE"),
-        "{talk}"
-    );
+    assert!(!talk.contains("panicked"), "{talk}");
+    talk
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,15 +53,13 @@ async fn a_refused_key_loses_nothing_and_the_right_one_goes_on() {
             command.env(name, "wrong-key-of-32-letters-and-digits");
         }
         command.env("JARAI_API_KEY", "jarai_wrong");
-        let refused = finished(command);
-        said(&refused, 4, &["texts", "shots", "films", "key"]);
-        assert!(!talk(&refused).contains("wrong-key"), "{}", talk(&refused));
+        let talk = said(finished(command), 4, &["texts", "shots", "films", "key"]);
+        assert!(!talk.contains("wrong-key"), "{talk}");
         assert_eq!(shop.text(&in_state("pending")).await, "3");
         assert!(shop.remote_jobs().is_empty());
         // One question each is enough to know.
         assert!(shop.requests().len() <= 6, "{:#?}", shop.requests());
-        let ended = shop.work();
-        assert_eq!(ended.status.code(), Some(0), "{}", talk(&ended));
+        said(shop.work(), 0, &[]);
         assert_eq!(shop.text(&in_state("completed")).await, "3");
         assert_eq!(shop.remote_jobs().len(), 3);
     }
@@ -82,8 +77,7 @@ async fn an_unreachable_provider_leaves_jobs_waiting_and_stops_when_asked() {
     let worker = shop.worker();
     let tried = "select count(*) as n from (select distinct kind from job_events)";
     shop.until(tried, "3").await;
-    let ended = worker.terminate();
-    said(&ended, 0, &[]);
+    said(worker.end("TERM"), 0, &[]);
     shop.until(&in_state("pending"), "3").await;
     assert!(shop.requests().is_empty());
     shop.edit_config(&wrong, &right);
@@ -97,16 +91,20 @@ async fn a_config_that_is_missing_or_wrong_is_named() {
     let shop = with_jobs(Engine::Sqlite).await;
     let place = shop.path().join("elsewhere/vitrine.toml");
     let missing = shop.output(&["run", "--config", place.to_str().unwrap()]);
-    said(&missing, 6, &[place.to_str().unwrap(), "vitrine init"]);
+    said(
+        missing,
+        6,
+        &[place.to_str().unwrap(), "next: vitrine", "init"],
+    );
     let mut keyless = shop.command(&["run", "--until-idle"]);
     keyless.env_remove("PRODUCTAI_API_KEY");
-    said(&finished(keyless), 6, &["shots", "PRODUCTAI_API_KEY"]);
+    said(finished(keyless), 6, &["shots", "PRODUCTAI_API_KEY"]);
     shop.edit_config("budget = \"sandbox\"", "budgte = \"sandbox\"");
-    said(&shop.work(), 6, &["budgte", "vitrine.toml"]);
+    said(shop.work(), 6, &["budgte", "vitrine.toml"]);
     shop.edit_config("budgte = \"sandbox\"", "budget = [");
-    said(&shop.work(), 6, &["vitrine.toml"]);
+    said(shop.work(), 6, &["vitrine.toml"]);
     shop.edit_config("budget = [", "polling = { min_interval = \"5 weeks\" }");
-    said(&shop.work(), 6, &["min_interval", "5 weeks"]);
+    said(shop.work(), 6, &["min_interval", "5 weeks"]);
     assert_eq!(shop.text(&in_state("pending")).await, "3");
     assert!(shop.requests().is_empty());
 }
@@ -116,12 +114,12 @@ async fn a_schema_that_is_missing_or_newer_ends_with_7() {
     for engine in BOTH {
         let shop = Shop::bare(engine, options()).await;
         for words in [&["run", "--until-idle"][..], &["status"], &["jobs", "list"]] {
-            said(&shop.output(words), 7, &["vitrine migrate"]);
+            said(shop.output(words), 7, &["vitrine migrate"]);
         }
-        said(&shop.output(&["migrate"]), 0, &[]);
+        said(shop.output(&["migrate"]), 0, &[]);
         newer(&shop).await;
         for words in [&["run", "--until-idle"][..], &["status"], &["migrate"]] {
-            said(&shop.output(words), 7, &["newer"]);
+            said(shop.output(words), 7, &["newer"]);
         }
     }
 }
@@ -135,19 +133,34 @@ async fn newer(shop: &Shop) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_worker_says_who_has_the_work() {
-    for engine in BOTH {
-        let shop = with_jobs(engine).await;
-        let mut first = shop.worker();
-        shop.until(&in_state("completed"), "3").await;
-        let second = shop.output(&["run"]);
-        said(&second, 1, &[&first.pid().to_string()]);
-        assert!(!first.has_ended());
-        // Reading works beside it.
-        said(&shop.output(&["status"]), 0, &[]);
-        said(&first.terminate(), 0, &[]);
-        said(&shop.work(), 0, &[]);
+async fn a_second_worker_on_a_file_refuses_and_says_who_works() {
+    let shop = with_jobs(Engine::Sqlite).await;
+    let mut first = shop.worker();
+    shop.until(&in_state("completed"), "3").await;
+    said(shop.output(&["run"]), 1, &[&first.pid().to_string()]);
+    assert!(!first.has_ended());
+    // Reading works beside it.
+    said(shop.output(&["status"]), 0, &[]);
+    said(first.end("TERM"), 0, &[]);
+    said(shop.work(), 0, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_worker_on_a_server_stands_by_and_takes_over_from_a_killed_one() {
+    let shop = with_jobs(Engine::Postgres).await;
+    let first = shop.worker();
+    shop.until(&in_state("completed"), "3").await;
+    let owner = first.pid().to_string();
+    let second = shop.worker();
+    second.until_it_says(&owner).await;
+    first.kill();
+    for statement in JOBS {
+        shop.sql(statement).await;
     }
+    shop.until(&in_state("completed"), "6").await;
+    let talk = said(second.end("TERM"), 0, &["stands by", "taking over"]);
+    assert!(!talk.contains("does not answer"), "{talk}");
+    assert_eq!(shop.remote_jobs().len(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,11 +169,11 @@ async fn a_folder_that_cannot_be_written_is_named_before_anything_is_paid() {
     // Below a file no folder can be, whoever we are.
     std::fs::write(shop.path().join("occupied"), "").unwrap();
     shop.edit_config("url = \"files\"", "url = \"occupied/files\"");
-    said(&shop.work(), 1, &["occupied/files", "storage"]);
+    said(shop.work(), 1, &["occupied/files", "storage"]);
     assert!(shop.submits().is_empty());
     assert_eq!(shop.text(&in_state("pending")).await, "3");
     shop.edit_config("url = \"occupied/files\"", "url = \"files\"");
-    said(&shop.work(), 0, &[]);
+    said(shop.work(), 0, &[]);
 }
 
 #[test]
@@ -176,21 +189,21 @@ fn a_database_that_is_none_is_named() {
         Some(0)
     );
     said(
-        &run("mysql://user:secret@host/db"),
+        run("mysql://user:secret@host/db"),
         1,
         &["mysql", "sqlite://"],
     );
     assert!(!talk(&run("mysql://user:secret@host/db")).contains("secret"));
     let nobody = run("postgres://user:secret@127.0.0.1:1/db");
-    said(&nobody, 1, &["127.0.0.1"]);
-    assert!(!talk(&nobody).contains("secret"), "{}", talk(&nobody));
+    let talk = said(nobody, 1, &["127.0.0.1"]);
+    assert!(!talk.contains("secret"), "{talk}");
     std::fs::write(
         folder.path().join("text.db"),
         "this is no database, but a text\n".repeat(99),
     )
     .unwrap();
     let file = format!("sqlite://{}", folder.path().join("text.db").display());
-    said(&run(&file), 1, &["text.db"]);
+    said(run(&file), 1, &["text.db"]);
 }
 
 #[test]
@@ -225,17 +238,9 @@ async fn ctrl_c_ends_with_130_and_a_second_run_goes_on() {
     let worker = shop.worker();
     let under_way = "select count(*) as n from productions where status = 'running'";
     shop.until(under_way, "1").await;
-    let ended = interrupted(worker);
-    assert_eq!(ended.status.code(), Some(130), "{}", talk(&ended));
-    said(&shop.work(), 0, &[]);
+    said(worker.end("INT"), 130, &[]);
+    said(shop.work(), 0, &[]);
     assert_eq!(shop.text(&in_state("completed")).await, "3");
     assert_eq!(shop.remote_jobs().len(), 3);
     shop.assert_a_good_caller();
-}
-
-fn interrupted(worker: Worker) -> Output {
-    let pid = worker.pid().to_string();
-    let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
-    assert!(sent.success());
-    worker.wait()
 }

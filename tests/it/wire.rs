@@ -77,14 +77,7 @@ fn as_documented(jobs: &[RemoteJob]) {
             "product" => &["clientProductId", "productBrand", "productName"],
             "generate" => &["image_url", "model", "prompt"],
             "upscale" => &["image_url"],
-            _ => &[
-                "accountId",
-                "avatarId",
-                "countryId",
-                "languageId",
-                "metadataMd",
-                "topic",
-            ],
+            _ => &["avatarId", "countryId", "languageId", "metadataMD", "topic"],
         };
         assert_eq!(names, expected, "{}", job.operation);
         if job.text("prompt") == Some("both") {
