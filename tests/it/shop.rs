@@ -12,7 +12,7 @@ use tempfile::{NamedTempFile, TempDir};
 use tokio::net::TcpListener;
 
 /// A worker that takes longer hangs: at the tests' speed all work here is done in seconds.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks at a database that another process writes.
 const LOOK: Duration = Duration::from_millis(20);
 /// Fast enough for a test, slow enough that windows stay longer than a busy machine's pauses.
