@@ -48,6 +48,24 @@ async fn the_least_columns_are_taken_while_the_worker_runs() {
     }
 }
 
+/// Names as SQL strings hold them.
+fn names() -> [String; 12] {
+    [
+        "Lamp".to_owned(),
+        "L''Oréal \"Paris\" – crème & brûlée".to_owned(),
+        "Ящик для инструментов".to_owned(),
+        "日本語の製品 🛒".to_owned(),
+        "e\u{301} as two signs".to_owned(),
+        "  two  blanks  ".to_owned(),
+        "100% <b>bold</b> \\n {json: \"no\"}".to_owned(),
+        "tab\there".to_owned(),
+        "line\nbreak".to_owned(),
+        "x".repeat(1_000),
+        "ü".repeat(5_000),
+        "'' or 1=1; --".to_owned(),
+    ]
+}
+
 /// What people's tables look like: quotes, blanks, other scripts, odd barcodes, long names.
 fn statements() -> Vec<String> {
     let mut all = Vec::new();
@@ -70,21 +88,7 @@ fn statements() -> Vec<String> {
              values ('{ean}', 'p{number}', 'ean-{number:02}', 'mix')"
         ));
     }
-    let names = [
-        "Lamp".to_owned(),
-        "L''Oréal \"Paris\" – crème & brûlée".to_owned(),
-        "Ящик для инструментов".to_owned(),
-        "日本語の製品 🛒".to_owned(),
-        "e\u{301} as two signs".to_owned(),
-        "  two  blanks  ".to_owned(),
-        "100% <b>bold</b> \\n {json: \"no\"}".to_owned(),
-        "tab\there".to_owned(),
-        "line\nbreak".to_owned(),
-        "x".repeat(1_000),
-        "ü".repeat(5_000),
-        "'' or 1=1; --".to_owned(),
-    ];
-    for (number, name) in names.iter().enumerate() {
+    for (number, name) in names().iter().enumerate() {
         all.push(format!(
             "insert into descriptions (product_name, product_brand, dedupe_key, priority) \
              values ('{name}', '{}', 'name-{number:02}', {})",
