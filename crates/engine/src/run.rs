@@ -24,6 +24,10 @@ use crate::planner::{Engine, Outlook};
 /// How often the lanes' ownership is looked at.
 const CHECK_LANES: Duration = Duration::from_secs(5);
 
+/// How often a process without a lane tries to get one: after a crash of their owner, the work goes on
+/// within this time.
+const STAND_BY: Duration = Duration::from_secs(1);
+
 /// How to run.
 #[derive(Debug)]
 pub struct RunOptions {
@@ -80,6 +84,8 @@ struct Runner<'a> {
     in_air: BTreeSet<FlightId>,
     /// The lanes as they were last held.
     held: Vec<(LaneKey, Epoch)>,
+    /// Whether another process has all the lanes, which is said once.
+    stands_by: bool,
 }
 
 /// Runs the worker until it ends.
@@ -106,6 +112,7 @@ pub async fn run(
         unheard: Vec::new(),
         in_air: BTreeSet::new(),
         held: Vec::new(),
+        stands_by: false,
     };
     let mut drain_until = None;
     let mut pauses = backoff::ExponentialBackoff {
@@ -120,9 +127,11 @@ pub async fn run(
             Err(error @ StoreError::Held { .. }) => return Err(RunError::Held(error)),
             Err(error) if error.is_transient() => {
                 let wait = pauses.next_backoff().unwrap_or(Duration::from_secs(5));
-                tracing::warn!(%error, wait_ms = wait.as_millis(), "the database does not answer; waiting");
-                if runner.wait_for_database(wait, &mut drain_until).await {
-                    return Ok(Ended::Stopped);
+                if !is_all_taken(&error) {
+                    tracing::warn!(%error, wait_ms = wait.as_millis(), "the database does not answer; waiting");
+                }
+                if let Some(ended) = runner.wait_for_database(wait, &mut drain_until).await {
+                    return Ok(ended);
                 }
             }
             Err(error) => return Err(RunError::Store(error)),
@@ -142,25 +151,29 @@ impl Runner<'_> {
         lanes
     }
 
-    /// Waits, and collects what the hands bring meanwhile. Whether it is time to end: at once if that
+    /// Waits, and collects what the hands bring meanwhile. Says if it is time to end: at once if that
     /// was asked, or, while draining, when nothing is left to be written or the drain has lasted its
     /// time.
     async fn wait_for_database(
         &mut self,
         wait: Duration,
         drain_until: &mut Option<Timestamp>,
-    ) -> bool {
+    ) -> Option<Ended> {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = self.options.stop.cancelled() => return true,
+            () = self.options.stop.cancelled() => return Some(Ended::Stopped),
         }
         self.collect();
         if !self.options.drain.is_cancelled() {
-            return false;
+            return None;
         }
         let now = self.clock.now();
         let until = *drain_until.get_or_insert(now + self.options.drain_limit);
-        (self.in_air.is_empty() && self.unheard.is_empty()) || now >= until
+        if self.in_air.is_empty() && self.unheard.is_empty() {
+            Some(Ended::Drained)
+        } else {
+            (now >= until).then_some(Ended::Stopped)
+        }
     }
 
     fn collect(&mut self) {
@@ -181,6 +194,7 @@ impl Runner<'_> {
             .store
             .take_lanes(&lanes, &self.options.owner, now)
             .await?;
+        self.stand_by(&hold).await?;
         let unheard = self.unheard.iter().map(|report| report.flight.clone());
         let here = Here {
             flights: self.in_air.iter().cloned().chain(unheard).collect(),
@@ -204,13 +218,41 @@ impl Runner<'_> {
         self.steps(&mut engine, &mut hold).await
     }
 
+    /// Says once, and to whom it may concern, that another process has all the lanes, and that it works
+    /// again.
+    async fn stand_by(&mut self, hold: &LaneHold) -> Result<(), StoreError> {
+        let before = self.stands_by;
+        self.stands_by = hold.epochs.is_empty() && !hold.missed.is_empty();
+        match (before, self.stands_by) {
+            (false, true) => {
+                let owners = self.store.lane_owners().await?;
+                let owner = owners
+                    .iter()
+                    .find(|owner| hold.missed.contains(&owner.lane))
+                    .map(|owner| owner.owner.as_str());
+                tracing::warn!(
+                    owner,
+                    "another process has the work; this one stands by, and takes over when that one ends"
+                );
+            }
+            (true, false) => tracing::warn!("the process that had the work has ended; taking over"),
+            (true, true) | (false, false) => {}
+        }
+        Ok(())
+    }
+
     async fn steps(
         &mut self,
         engine: &mut Engine,
         hold: &mut LaneHold,
     ) -> Result<Ended, StoreError> {
         let mut writes = self.store.watch();
-        let mut check_at = self.clock.now() + CHECK_LANES;
+        let check_every = if self.stands_by {
+            STAND_BY
+        } else {
+            CHECK_LANES
+        };
+        let mut check_at = self.clock.now() + check_every;
         let mut drain_until = None;
         loop {
             self.collect();
@@ -218,11 +260,9 @@ impl Runner<'_> {
             engine.set_draining(draining);
             let now = self.clock.now();
             if now >= check_at {
-                check_at = now + CHECK_LANES;
-                if hold.epochs.is_empty() && !hold.missed.is_empty() {
-                    return Err(StoreError::Unavailable {
-                        why: "all lanes are another process's; waiting for them".to_owned(),
-                    });
+                check_at = now + check_every;
+                if self.stands_by {
+                    return Err(all_taken());
                 }
                 hold.beat(now).await?;
                 if !hold.check().await {
@@ -312,6 +352,19 @@ impl Runner<'_> {
             outlook.key_refused.contains_key(name) || outlook.out_of_credits.contains_key(name)
         })
     }
+}
+
+/// Another process has all the lanes.
+const ALL_TAKEN: &str = "all lanes are another process's";
+
+fn all_taken() -> StoreError {
+    StoreError::Unavailable {
+        why: ALL_TAKEN.to_owned(),
+    }
+}
+
+fn is_all_taken(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable { why } if why == ALL_TAKEN)
 }
 
 enum Idle {

@@ -11,10 +11,13 @@
 //!
 //! A test process has one server of each sort, started by the first test that asks; it ends with
 //! the process, in whatever way the process ends. What this module does not do: create tables.
+//!
+//! [`sql`] and [`sql_rows`] act on either database as a program that knows nothing of us.
 
 mod container;
 mod machine;
 mod server;
+mod sql;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +27,8 @@ use std::hash::{BuildHasher, Hasher};
 use tokio::sync::OnceCell;
 
 use server::{Durability, Server};
+
+pub use sql::{sql, sql_rows};
 
 static FAST: OnceCell<Server> = OnceCell::const_new();
 static DURABLE: OnceCell<Server> = OnceCell::const_new();

@@ -111,7 +111,8 @@ pub(super) fn accounts_toml(place: &Place<'_>, keys: &[String; 3]) -> String {
     let (language, country) = (first(&account.languages), first(&account.countries));
     let (avatar, account) = (first(&account.avatars), account.account_id);
     format!(
-        r#"# Spans and windows are divided by `speed`, as the sandbox's are.
+        r#"# Spans and windows are divided by `speed`, as the sandbox's are. Time-outs are not: it answers at
+# once, and after a crash what was on the wire holds its place in the budget until its time-out.
 [accounts.texts]
 provider = "jakov"
 base_url = "{base}/jakov"
@@ -119,6 +120,7 @@ base_url = "{base}/jakov"
 budget = "sandbox"
 project_id = "demo"
 credits_per_description = 1
+timing = {{ submit_timeout = "10s", read_timeout = "10s" }}
 speed = {speed:?}
 
 [accounts.shots]
@@ -128,6 +130,7 @@ base_url = "{base}/productai/v1"
 budget = "sandbox"
 model = "nanobanana"
 trusted_hosts = ["{host}"]
+timing = {{ submit_timeout = "10s", read_timeout = "10s" }}
 speed = {speed:?}
 
 [accounts.films]
@@ -144,6 +147,7 @@ credits_per_production = 1
 limits = {{ requests_per_minute = 60, requests_per_day = 2000, productions_per_day = 20 }}
 complete_at = "{complete_at}"
 trusted_hosts = ["{host}"]
+timing = {{ submit_timeout = "10s", read_timeout = "10s" }}
 speed = {speed:?}
 "#
     )

@@ -29,6 +29,7 @@ pub(crate) fn resolve(
         beside(folder, url)
     });
     let unenforced = unenforced(&raw);
+    let in_doubt_wait = in_doubt_wait(&raw);
     let storage = raw.storage.url.unwrap_or_else(|| "files".to_owned());
     let mut keyless = Vec::new();
     let mut accounts = Vec::new();
@@ -47,12 +48,6 @@ pub(crate) fn resolve(
         }
     }
     one_default_each(&raw.accounts)?;
-    let wait = raw.in_doubt_wait.or_else(|| {
-        raw.accounts
-            .values()
-            .filter_map(|account| account.in_doubt_wait)
-            .max_by_key(|s| s.0)
-    });
     Ok(Config {
         source: source.to_path_buf(),
         database_url,
@@ -60,11 +55,27 @@ pub(crate) fn resolve(
         accounts,
         keyless,
         unenforced,
-        in_doubt_wait: wait.map_or(2 * MINUTE, |span| span.0),
+        in_doubt_wait,
         drain_limit: raw
             .drain_limit
             .map_or(Duration::from_secs(30), |span| span.0),
     })
+}
+
+/// How long the end of `run --until-idle` waits for evidence about jobs in doubt: what the file says,
+/// or the longest of the accounts', whose spans are divided by their speed.
+fn in_doubt_wait(raw: &Raw) -> Duration {
+    /// Evidence comes over the network, however fast a sandbox is.
+    const LEAST: Duration = Duration::from_secs(2);
+    let of = |account: &RawAccount| {
+        let span = account.in_doubt_wait.map_or(2 * MINUTE, |span| span.0);
+        let speed = account.speed.filter(|speed| *speed > 1.0).unwrap_or(1.0);
+        span.div_f64(speed).max(LEAST.min(span))
+    };
+    match raw.in_doubt_wait {
+        Some(span) => span.0,
+        None => raw.accounts.values().map(of).max().unwrap_or(2 * MINUTE),
+    }
 }
 
 /// A relative SQLite file of the config stands beside the config, wherever the program is started
