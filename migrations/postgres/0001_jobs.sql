@@ -92,6 +92,15 @@ create table descriptions (
     and (dedupe_key is null or length(dedupe_key) <= 1000)
     and (batch is null or length(batch) <= 1000)
   ),
+  -- Years that every reader of these columns has (infinity is none); 'never' is no run_at, a job is
+  -- not inserted then.
+  constraint descriptions_run_at_within_years_1_to_9998 check (
+    run_at is null
+    or (
+      run_at >= '0001-01-01T00:00:00Z'
+      and run_at < '9999-01-01T00:00:00Z'
+    )
+  ),
   constraint descriptions_texts_are_not_huge check (
     (project_id is null or length(project_id) <= 100000)
     and (ean is null or length(ean) <= 100000)
@@ -289,6 +298,15 @@ create table image_generations (
     and (dedupe_key is null or length(dedupe_key) <= 1000)
     and (batch is null or length(batch) <= 1000)
   ),
+  -- Years that every reader of these columns has (infinity is none); 'never' is no run_at, a job is
+  -- not inserted then.
+  constraint image_generations_run_at_within_years_1_to_9998 check (
+    run_at is null
+    or (
+      run_at >= '0001-01-01T00:00:00Z'
+      and run_at < '9999-01-01T00:00:00Z'
+    )
+  ),
   constraint image_generations_texts_are_not_huge check (
     (operation is null or length(operation) <= 100000)
     and (model is null or length(model) <= 100000)
@@ -481,6 +499,15 @@ create table productions (
     and (client_product_id is null or length(client_product_id) <= 1000)
     and (dedupe_key is null or length(dedupe_key) <= 1000)
     and (batch is null or length(batch) <= 1000)
+  ),
+  -- Years that every reader of these columns has (infinity is none); 'never' is no run_at, a job is
+  -- not inserted then.
+  constraint productions_run_at_within_years_1_to_9998 check (
+    run_at is null
+    or (
+      run_at >= '0001-01-01T00:00:00Z'
+      and run_at < '9999-01-01T00:00:00Z'
+    )
   ),
   constraint productions_texts_are_not_huge check (
     (jarai_account_id is null or length(jarai_account_id) <= 100000)

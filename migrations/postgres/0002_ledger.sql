@@ -228,3 +228,21 @@ begin
 end $$;
 create trigger deliverables_are_never_changed before update on deliverables
 for each row execute function deliverables_are_never_changed();
+
+-- Differs because TRUNCATE exists here, which asks no row's delete trigger.
+create function nothing_is_truncated() returns trigger language plpgsql as $$
+begin
+  raise exception '%: TRUNCATE would lose jobs under way and the record of money; DELETE rows that have ended', tg_table_name;
+end $$;
+create trigger descriptions_are_not_truncated before truncate on descriptions
+for each statement execute function nothing_is_truncated();
+create trigger image_generations_are_not_truncated before truncate on image_generations
+for each statement execute function nothing_is_truncated();
+create trigger productions_are_not_truncated before truncate on productions
+for each statement execute function nothing_is_truncated();
+create trigger submissions_are_not_truncated before truncate on submissions
+for each statement execute function nothing_is_truncated();
+create trigger submission_jobs_are_not_truncated before truncate on submission_jobs
+for each statement execute function nothing_is_truncated();
+create trigger requests_are_not_truncated before truncate on requests
+for each statement execute function nothing_is_truncated();

@@ -100,6 +100,14 @@ create table descriptions (
     and (dedupe_key is null or length(dedupe_key) <= 1000)
     and (batch is null or length(batch) <= 1000)
   ),
+  -- Years that every reader of these columns has; 'never' is no run_at, a job is not inserted then.
+  constraint descriptions_run_at_within_years_1_to_9998 check (
+    run_at is null
+    or (
+      strftime('%Y-%m-%dT%H:%M:%fZ', run_at) >= '0001-01-01'
+      and strftime('%Y-%m-%dT%H:%M:%fZ', run_at) < '9999-01-01'
+    )
+  ),
   constraint descriptions_texts_are_not_huge check (
     (project_id is null or length(project_id) <= 100000)
     and (ean is null or length(ean) <= 100000)
@@ -345,6 +353,14 @@ create table image_generations (
     and (dedupe_key is null or length(dedupe_key) <= 1000)
     and (batch is null or length(batch) <= 1000)
   ),
+  -- Years that every reader of these columns has; 'never' is no run_at, a job is not inserted then.
+  constraint image_generations_run_at_within_years_1_to_9998 check (
+    run_at is null
+    or (
+      strftime('%Y-%m-%dT%H:%M:%fZ', run_at) >= '0001-01-01'
+      and strftime('%Y-%m-%dT%H:%M:%fZ', run_at) < '9999-01-01'
+    )
+  ),
   constraint image_generations_texts_are_not_huge check (
     (operation is null or length(operation) <= 100000)
     and (model is null or length(model) <= 100000)
@@ -586,6 +602,14 @@ create table productions (
     and (client_product_id is null or length(client_product_id) <= 1000)
     and (dedupe_key is null or length(dedupe_key) <= 1000)
     and (batch is null or length(batch) <= 1000)
+  ),
+  -- Years that every reader of these columns has; 'never' is no run_at, a job is not inserted then.
+  constraint productions_run_at_within_years_1_to_9998 check (
+    run_at is null
+    or (
+      strftime('%Y-%m-%dT%H:%M:%fZ', run_at) >= '0001-01-01'
+      and strftime('%Y-%m-%dT%H:%M:%fZ', run_at) < '9999-01-01'
+    )
   ),
   constraint productions_texts_are_not_huge check (
     (jarai_account_id is null or length(jarai_account_id) <= 100000)

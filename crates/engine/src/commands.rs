@@ -42,8 +42,8 @@ fn event_of(command: &Command) -> Result<Event, String> {
             )),
         },
         (command, value) => Err(format!(
-            "refused: no command {command:?} with the value {value:?}; \
-             there are cancel, cancel with abandon, retry, and resolve"
+            "refused: no command {command:?}{}; there are cancel, cancel with abandon, retry, and resolve",
+            value.map_or_else(String::new, |value| format!(" with the value {value:?}"))
         )),
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct OpenJob {
     pub(crate) phase: Phase,
     /// The next read is due then.
     pub(crate) next_read: Timestamp,
+    /// Polls in a row that told nothing (a 5xx, a time-out, an answer that does not parse).
+    pub(crate) unheard: u32,
     /// A request about this job is on the wire.
     pub(crate) asking: bool,
     /// The remote cancel was asked for.
@@ -80,6 +82,7 @@ impl OpenJob {
             matched_by: None,
             phase: Phase::Queued,
             next_read: now,
+            unheard: 0,
             asking: false,
             cancel_sent: false,
             capture: None,

@@ -28,6 +28,7 @@ pub(crate) fn resolve(
         let url = raw.database.url.as_deref().unwrap_or("sqlite://vitrine.db");
         beside(folder, url)
     });
+    check_database(&database_url)?;
     let unenforced = unenforced(&raw);
     let in_doubt_wait = in_doubt_wait(&raw);
     let storage = raw.storage.url.unwrap_or_else(|| "files".to_owned());
@@ -90,6 +91,53 @@ fn beside(folder: &Path, url: &str) -> String {
         }
         _ => url.to_owned(),
     }
+}
+
+/// The file, or VITRINE_DATABASE_URL, names a kind of database that is not served. The URL itself may
+/// hold a password and is not repeated.
+fn check_database(url: &str) -> Result<(), ConfigError> {
+    let known = ["sqlite:", "postgres:", "postgresql:"];
+    if known.iter().any(|scheme| url.starts_with(scheme)) {
+        return Ok(());
+    }
+    Err(ConfigError::setting(
+        "database.url (or VITRINE_DATABASE_URL)",
+        "write sqlite://path or postgres://user@host/database",
+    ))
+}
+
+/// A limit of nothing would let its jobs wait for ever, and one that the provider's requests are not
+/// counted by would be a false safety: both are refused.
+fn check_limits(
+    provider: Provider,
+    raw: &RawLimits,
+    of: &dyn Fn(&str) -> String,
+) -> Result<(), ConfigError> {
+    use Provider::{Jakov, Jarai, Productai};
+    let settings: [(&str, Option<u32>, &[Provider]); 5] = [
+        ("submit_per_minute", raw.submit_per_minute, &[Jakov]),
+        ("read_per_minute", raw.read_per_minute, &[Jakov]),
+        (
+            "requests_per_minute",
+            raw.requests_per_minute,
+            &[Jakov, Productai, Jarai],
+        ),
+        (
+            "requests_per_day",
+            raw.requests_per_day,
+            &[Jakov, Productai, Jarai],
+        ),
+        ("productions_per_day", raw.productions_per_day, &[Jarai]),
+    ];
+    for (name, limit, has_it) in settings {
+        let why = match limit {
+            Some(_) if !has_it.contains(&provider) => format!("{provider} has no such limit"),
+            Some(0) => "write 1 or more; to stop an account, remove its section".to_owned(),
+            _ => continue,
+        };
+        return Err(ConfigError::setting(of(&format!("limits.{name}")), why));
+    }
+    Ok(())
 }
 
 /// What the file asks for and this version does not do: told at each start, since silence would
@@ -175,6 +223,13 @@ fn one(
             ));
         }
     };
+    check_limits(provider, &raw.limits, &of)?;
+    for (model, set) in &raw.models {
+        if set.credits.is_some_and(|credits| credits < 0) {
+            let setting = of(&format!("models.{model}.credits"));
+            return Err(ConfigError::setting(setting, "write 0 or more"));
+        }
+    }
     let file = raw.api_key_file.as_ref().map(|file| folder.join(file));
     let key = secret(
         &of("api_key"),

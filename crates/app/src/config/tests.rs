@@ -194,3 +194,38 @@ fn no_config_is_missing_and_not_unreadable() {
         "{missing:?}"
     );
 }
+
+#[test]
+fn a_setting_that_could_not_do_what_it_says_is_refused_by_its_name() {
+    let cases = [
+        (
+            "jakov",
+            "limits = { submit_per_minute = 0 }",
+            "accounts.a.limits.submit_per_minute",
+        ),
+        (
+            "jarai",
+            "limits = { submit_per_minute = 5 }",
+            "accounts.a.limits.submit_per_minute",
+        ),
+        (
+            "productai",
+            "limits = { productions_per_day = 5 }",
+            "accounts.a.limits.productions_per_day",
+        ),
+        (
+            "productai",
+            "models = { x = { credits = -5 } }",
+            "accounts.a.models.x.credits",
+        ),
+    ];
+    for (provider, line, setting) in cases {
+        let text =
+            format!("[accounts.a]\nprovider = \"{provider}\"\napi_key_env = \"KEY\"\n{line}\n");
+        let error = read(&text).unwrap_err().to_string();
+        assert!(error.starts_with(setting), "{line}: {error}");
+    }
+    let error = read("[database]\nurl = \"mysql://root:pw@host/x\"\n").unwrap_err();
+    assert!(error.to_string().starts_with("database.url"), "{error}");
+    assert!(!error.to_string().contains("pw"), "{error}");
+}

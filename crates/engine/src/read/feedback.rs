@@ -19,12 +19,19 @@ const SUBMITS: &str = "submits";
 /// the minute's window: polls may still work (apis.md trap 28).
 const LONGER_THAN_A_WINDOW: Duration = Duration::from_secs(90);
 
+/// The longest that a group rests for a read that failed without naming a time: it may be that one
+/// job's page only (a 500 for one id, an answer that never parses), which its own backoff holds down.
+/// All others, and the submits that share the group, must not wait for it.
+const LONGEST_FOR_ONE_READ: Duration = Duration::from_secs(30);
+
 /// A rest that an answer asks for.
 struct Rest {
     endpoints: String,
     code: &'static str,
     /// `None`: as long as the strikes say. `Some(None)`: until further notice.
     until: Option<Option<Timestamp>>,
+    /// The strikes may say no more than this.
+    longest: Duration,
 }
 
 fn rest(endpoints: &str, code: &'static str, until: Option<Option<Timestamp>>) -> Rest {
@@ -32,6 +39,7 @@ fn rest(endpoints: &str, code: &'static str, until: Option<Option<Timestamp>>) -
         endpoints: endpoints.to_owned(),
         code,
         until,
+        longest: Duration::MAX,
     }
 }
 
@@ -80,11 +88,15 @@ fn rests(
         }
         Refusal::Unavailable { pause, .. } => {
             let until = pause.map(|pause| Some(pause.ends(at)));
-            vec![rest(
+            let mut rest = rest(
                 if is_submit { SUBMITS } else { group },
                 "unavailable",
                 until,
-            )]
+            );
+            if !is_submit {
+                rest.longest = LONGEST_FOR_ONE_READ;
+            }
+            vec![rest]
         }
         Refusal::NotSent { .. } => vec![rest(group, "unavailable", None)],
         // A wrong base URL or a page of maintenance: nothing is wrong with the rows.
@@ -160,7 +172,7 @@ impl Engine {
         };
         let until = rest
             .until
-            .unwrap_or_else(|| Some(at + account.timing.pause(strikes)));
+            .unwrap_or_else(|| Some(at + account.timing.pause(strikes).min(rest.longest)));
         let until = match known.and_then(|known| known.until) {
             Some(before) => until.map(|until| until.max(before)),
             None => until,

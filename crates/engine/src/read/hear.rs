@@ -1,6 +1,8 @@
 //! What a read says about a job. A poll, a link, an export or a webhook: what the provider says ends
 //! in [`Engine::see_remote`], and from there in the one transition function.
 
+use std::time::Duration;
+
 use domain::{Event, Fault, Input, JobId, Provider, Status, Timestamp};
 use providers::{Outcome, Phase, Refusal, RemoteJob, Reply};
 use store::LaneKey;
@@ -9,6 +11,9 @@ use crate::account::{Account, CompleteAt};
 use crate::draft::Draft;
 use crate::open::OpenJob;
 use crate::planner::{Engine, Flight, Purpose, Source};
+
+/// The longest that a job waits whose polls tell nothing: after an outage it is heard again by then.
+const LONGEST_UNHEARD: Duration = Duration::from_secs(600);
 
 impl Engine {
     pub(crate) fn hear_read(
@@ -44,6 +49,7 @@ impl Engine {
             open.asking = false;
             if let (Flight::Status { .. }, Outcome::Status(_)) = (flight, &reply.outcome) {
                 open.last_heard = Some(at);
+                open.unheard = 0;
             }
         }
         match (flight, &reply.outcome) {
@@ -73,6 +79,9 @@ impl Engine {
             (Flight::Status { purpose, .. }, _) if *purpose == Purpose::Link => {
                 self.links_failed(&account, job, at);
             }
+            (_, Outcome::Refused(Refusal::Unavailable { .. })) => {
+                self.ask_later(&account, job, at);
+            }
             _ => self.ask_again(&account, job, at),
         }
         self.check_capture_deadline(lane, &account, job, at, draft);
@@ -100,6 +109,16 @@ impl Engine {
     fn ask_again(&mut self, account: &Account, job: JobId, at: Timestamp) {
         if let Some(open) = self.open.get_mut(&job) {
             open.next_read = at + account.unsure_interval(open.phase);
+        }
+    }
+
+    /// A poll that told nothing: this job waits longer each time, so that one page that never works
+    /// does not spend the account's requests, nor make it rest again and again.
+    fn ask_later(&mut self, account: &Account, job: JobId, at: Timestamp) {
+        if let Some(open) = self.open.get_mut(&job) {
+            let wait = account.timing.pause(open.unheard).min(LONGEST_UNHEARD);
+            open.unheard = open.unheard.saturating_add(1);
+            open.next_read = at + account.unsure_interval(open.phase).max(wait);
         }
     }
 

@@ -130,11 +130,27 @@ async fn what_can_never_be_right_is_refused_by_name(fresh: Fresh) {
             "insert into job_commands (kind, job_id, command) values ('video', 1, 'x')",
             "job_commands_kind_is_known",
         ),
+        (
+            "insert into descriptions (ean, run_at) values ('1', '9999-12-31T23:59:59Z')",
+            "descriptions_run_at_within_years_1_to_9998",
+        ),
     ] {
         let said = stranger.run(sql).await.unwrap_err();
         assert!(said.contains(name), "{said}");
     }
-    if !fresh.is_postgres() {
+    if fresh.is_postgres() {
+        for (sql, name) in [
+            (
+                "insert into productions (topic, run_at) values ('x', '-infinity')",
+                "productions_run_at_within_years_1_to_9998",
+            ),
+            ("truncate descriptions", "TRUNCATE would lose jobs"),
+            ("truncate submissions cascade", "TRUNCATE would lose jobs"),
+        ] {
+            let said = stranger.run(sql).await.unwrap_err();
+            assert!(said.contains(name), "{said}");
+        }
+    } else {
         for (sql, name) in [
             (
                 "insert into descriptions (ean) values ('1' || char(0) || '2')",
