@@ -139,7 +139,7 @@ create table descriptions (
   )
 ) strict;
 
-create unique index descriptions_dedupe_key on descriptions (dedupe_key) where dedupe_key is not null;
+create unique index descriptions_dedupe_key on descriptions (dedupe_key);
 -- The next jobs of each batch, and the next of all; nothing is sorted, however many wait.
 create index descriptions_next_of_batch on descriptions (
   (coalesce(account, '')), (coalesce(batch, '')), priority desc, (coalesce(run_at, created_at)), id
@@ -394,7 +394,7 @@ create table image_generations (
   )
 ) strict;
 
-create unique index image_generations_dedupe_key on image_generations (dedupe_key) where dedupe_key is not null;
+create unique index image_generations_dedupe_key on image_generations (dedupe_key);
 -- The next jobs of each batch, and the next of all; nothing is sorted, however many wait.
 create index image_generations_next_of_batch on image_generations (
   (coalesce(account, '')), (coalesce(batch, '')), priority desc, (coalesce(run_at, created_at)), id
@@ -648,7 +648,7 @@ create table productions (
   )
 ) strict;
 
-create unique index productions_dedupe_key on productions (dedupe_key) where dedupe_key is not null;
+create unique index productions_dedupe_key on productions (dedupe_key);
 -- The next jobs of each batch, and the next of all; nothing is sorted, however many wait.
 create index productions_next_of_batch on productions (
   (coalesce(account, '')), (coalesce(batch, '')), priority desc, (coalesce(run_at, created_at)), id

@@ -190,8 +190,8 @@ fn a_database_that_is_none_is_named() {
     );
     said(
         run("mysql://user:secret@host/db"),
-        1,
-        &["mysql", "sqlite://"],
+        6,
+        &["database.url", "sqlite://"],
     );
     assert!(!talk(&run("mysql://user:secret@host/db")).contains("secret"));
     let nobody = run("postgres://user:secret@127.0.0.1:1/db");

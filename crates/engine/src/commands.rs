@@ -11,6 +11,9 @@ use crate::submit::untouched;
 /// Commands read in one step; the rest follows in the next.
 const AT_ONCE: u32 = 500;
 
+/// The named CHECK of the tables.
+const HIGHEST_PRIORITY: i64 = 1_000_000;
+
 /// What a command asks for.
 fn event_of(command: &Command) -> Result<Event, String> {
     let provider = command.job.kind.provider();
@@ -42,7 +45,7 @@ fn event_of(command: &Command) -> Result<Event, String> {
             )),
         },
         (command, value) => Err(format!(
-            "refused: no command {command:?}{}; there are cancel, cancel with abandon, retry, and resolve",
+            "refused: no command {command:?}{}; there are cancel, cancel with abandon, retry, resolve and priority",
             value.map_or_else(String::new, |value| format!(" with the value {value:?}"))
         )),
     }
@@ -103,6 +106,9 @@ impl Engine {
         now: Timestamp,
         draft: &mut Draft,
     ) -> Result<bool, StoreError> {
+        if command.command == "priority" {
+            return self.obey_priority(command, now, draft).await;
+        }
         let event = match event_of(command) {
             Ok(event) => event,
             Err(why) => {
@@ -115,6 +121,53 @@ impl Engine {
             return Ok(true);
         }
         self.obey_on_row(command, &event, now, draft).await
+    }
+
+    /// A pending job's place in the queue changes; elsewhere a priority means nothing any more.
+    async fn obey_priority(
+        &mut self,
+        command: &Command,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<bool, StoreError> {
+        let wanted = command
+            .value
+            .as_deref()
+            .and_then(|value| value.trim().parse().ok());
+        let wanted = wanted.filter(|priority: &i64| priority.abs() <= HIGHEST_PRIORITY);
+        let Some(priority) = wanted else {
+            let why = format!(
+                "refused: priority takes a whole number from -{HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}"
+            );
+            draft.batch.commands.push(done(command, &why, now));
+            return Ok(true);
+        };
+        let outcome = match self.store.job(command.job).await? {
+            None => format!("refused: there is no {}", command.job),
+            Some(job) if job.work.status() != Status::Pending => {
+                format!("refused: the job is {}", job.work.status())
+            }
+            Some(job) if self.lane_of(&job).is_none() && self.is_configured(&job) => {
+                return Ok(false);
+            }
+            Some(job) => {
+                draft.touched.insert(job.id);
+                draft.intents.push(Intent::Priority {
+                    change: store::PriorityChange {
+                        job: job.id,
+                        version: job.version,
+                        lane: self.lane_of(&job),
+                        priority,
+                        at: now,
+                    },
+                    command: done(command, "done", now),
+                });
+                self.notice_pending();
+                return Ok(true);
+            }
+        };
+        draft.batch.commands.push(done(command, &outcome, now));
+        Ok(true)
     }
 
     fn obey_on_open(

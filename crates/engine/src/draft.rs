@@ -38,6 +38,11 @@ pub(crate) enum Intent {
         request: Box<NewRequest>,
         act: Box<Act>,
     },
+    /// A pending job's place in the queue changes.
+    Priority {
+        change: store::PriorityChange,
+        command: store::CommandDone,
+    },
     /// A pending or terminal row changes without a request.
     Change {
         change: Box<JobChange>,
@@ -51,11 +56,16 @@ pub(crate) enum Intent {
 }
 
 impl Intent {
+    pub(crate) fn submits_for(&self, key: &LaneKey) -> bool {
+        matches!(self, Self::Submit(submit) if submit.lane == *key)
+    }
+
     pub(crate) fn concerns(&self, stale: &[JobId]) -> bool {
         match self {
             Self::Submit(submit) => submit.jobs.iter().any(|open| stale.contains(&open.id())),
             Self::Read { .. } => false,
             Self::Change { change, .. } => stale.contains(&change.job),
+            Self::Priority { change, .. } => stale.contains(&change.job),
         }
     }
 }
@@ -293,6 +303,10 @@ impl Draft {
                     }
                 }
                 Intent::Read { request, .. } => batch.requests.push((**request).clone()),
+                Intent::Priority { change, command } => {
+                    batch.priorities.push(change.clone());
+                    batch.commands.push(command.clone());
+                }
                 Intent::Change {
                     change,
                     event,

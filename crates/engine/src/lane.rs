@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use domain::{Budget, JobId, Room, Shape, Slot, Timestamp, Window};
 use governor::clock::FakeRelativeClock;
@@ -19,6 +20,20 @@ use store::{Epoch, LaneKey, Pause};
 /// Of the slots that reads and submits compete for, so many percent are the submits': a backlog of
 /// polls must not starve them (RELIABILITY.md section 6).
 const SUBMIT_SHARE_PERCENT: u64 = 45;
+
+/// What a submit is thought to take before one was answered.
+const FIRST_LATENCY: Duration = Duration::from_secs(1);
+
+/// Submits on the wire at once, whatever the pace.
+const MOST_SUBMITS: usize = 64;
+
+fn pace(windows: &[Window]) -> Option<Duration> {
+    let shortest = windows
+        .iter()
+        .filter(|window| window.shape == Shape::Rolling)
+        .min_by_key(|window| window.length)?;
+    Some(shortest.length / shortest.limit.max(1))
+}
 
 /// Spreads requests over a window. Its clock is a value that follows `now`.
 struct Smoother {
@@ -64,6 +79,8 @@ impl Smoother {
 pub(crate) struct Group {
     budget: Budget,
     smoother: Option<Smoother>,
+    /// The time between two requests at the limit of the shortest window.
+    pace: Option<Duration>,
     submits: u64,
     reads: u64,
 }
@@ -83,6 +100,7 @@ impl Group {
         Self {
             budget: Budget::new(windows),
             smoother: Smoother::new(windows, now),
+            pace: pace(windows),
             submits: 0,
             reads: 0,
         }
@@ -139,6 +157,8 @@ pub(crate) struct Lane {
     last_turn: u64,
     /// Client references that the provider may still echo.
     pub(crate) live_refs: BTreeSet<String>,
+    /// How long submits take to be answered, smoothed; the slower, the more are on the wire.
+    latency: Duration,
     /// Nothing pending was found; look again at this moment or when the database changes.
     pub(crate) idle_until: Option<Timestamp>,
 }
@@ -169,6 +189,7 @@ impl Lane {
             turns: HashMap::new(),
             last_turn: 0,
             live_refs: BTreeSet::new(),
+            latency: FIRST_LATENCY,
             idle_until: None,
         }
     }
@@ -282,6 +303,26 @@ impl Lane {
         {
             budget.settle(*slot, at);
         }
+    }
+
+    /// How many submits may be on the wire at once: one while trust is not earned, then as many as the
+    /// budget's pace and the provider's answers need. What is on the wire at a crash is in doubt after
+    /// it, so it is no more than that.
+    pub(crate) fn most_submits(&self, group: &str) -> usize {
+        if self.careful {
+            return 1;
+        }
+        let Some(pace) = self.groups.get(group).and_then(|group| group.pace) else {
+            return MOST_SUBMITS;
+        };
+        let needed = 1.5 * self.latency.as_secs_f64() / pace.as_secs_f64().max(0.001);
+        let needed = (1..MOST_SUBMITS).find(|n| *n as f64 >= needed);
+        needed.unwrap_or(MOST_SUBMITS).max(2)
+    }
+
+    /// A submit was answered after this time.
+    pub(crate) fn note_latency(&mut self, took: Duration) {
+        self.latency = (self.latency * 3 + took) / 4;
     }
 
     pub(crate) fn set_pause(&mut self, pause: Pause) {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{Event, Fault, JobId, Status, Timestamp, Verdict};
 use providers::Phase;
@@ -374,6 +375,9 @@ fn never_sent(open: &mut OpenJob, key: &LaneKey, now: Timestamp, draft: &mut Dra
     }
 }
 
+/// How long bytes of a process that is gone may still travel.
+const ON_ITS_WAY: Duration = Duration::from_secs(3);
+
 /// When a job's state was last read, and whether the answer was heard.
 #[derive(Debug, Clone, Copy)]
 struct LastRead {
@@ -381,7 +385,7 @@ struct LastRead {
     heard: bool,
 }
 
-/// A read that nobody answered reached the provider by now at the latest, since its process is gone.
+/// A read that nobody answered reaches the provider soon at the latest, since its process is gone.
 fn note_read(reads: &mut BTreeMap<JobId, LastRead>, request: &Request, now: Timestamp) {
     let Some(job) = request
         .job
@@ -395,7 +399,7 @@ fn note_read(reads: &mut BTreeMap<JobId, LastRead>, request: &Request, now: Time
             heard: request.http_status.is_some_and(is_success),
         },
         None => LastRead {
-            at: now,
+            at: now + ON_ITS_WAY,
             heard: false,
         },
     };
@@ -428,6 +432,7 @@ fn flight_of(
             jobs: rows.iter().map(|row| row.job).collect(),
             submission,
             quota: request.quota.clone(),
+            sent_at: request.sent_at,
             places,
         });
     }

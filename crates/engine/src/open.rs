@@ -62,6 +62,8 @@ pub(crate) struct OpenJob {
     pub(crate) capture: Option<Capture>,
     /// A person at the provider had it for approval: no deadline of ours applies.
     pub(crate) was_approvable: bool,
+    /// The provider said that it is done, and showed no result.
+    pub(crate) empty_since: Option<Timestamp>,
     /// When its state was last heard in this life of the process.
     pub(crate) last_heard: Option<Timestamp>,
     /// The status at which all files were last brought home.
@@ -88,6 +90,7 @@ impl OpenJob {
             capture: None,
             was_approvable: false,
             last_heard: None,
+            empty_since: None,
             captured_at: None,
             have: BTreeSet::new(),
         }

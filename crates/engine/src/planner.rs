@@ -43,6 +43,8 @@ pub(crate) enum Flight {
         submission: domain::SubmissionId,
         jobs: Vec<JobId>,
         quota: Option<String>,
+        /// When it left, as far as this process saw it.
+        sent_at: Timestamp,
         places: Places,
     },
     /// A read of a job's state.
@@ -320,7 +322,7 @@ impl Engine {
                     }
                 }
                 // The command is still there: it is obeyed on what the row says now.
-                Intent::Change { .. } => self.notice_writes(),
+                Intent::Change { .. } | Intent::Priority { .. } => self.notice_writes(),
                 Intent::Read { .. } => {}
             }
         }
@@ -363,6 +365,7 @@ impl Engine {
                         submission: submission.id.clone(),
                         jobs: jobs.iter().map(OpenJob::id).collect(),
                         quota: request.quota.clone(),
+                        sent_at: request.sent_at,
                         places,
                     };
                     self.flights.insert(request.id.clone(), flight);
@@ -378,6 +381,7 @@ impl Engine {
                         plan.acts.push(*act);
                     }
                 }
+                Intent::Priority { .. } => {}
                 Intent::Change { change, opens, .. } => {
                     *plan.moved.entry(change.work.status().as_str()).or_default() += 1;
                     if let Some(open) = opens {
@@ -424,7 +428,11 @@ impl Engine {
             .accounts
             .get(account)
             .and_then(|account| self.lanes.get(&account.lane));
-        lane.is_some_and(|lane| lane.pauses().any(|pause| pause.code == "key_refused"))
+        lane.is_some_and(|lane| {
+            // A key that may only not submit still reads.
+            lane.pauses()
+                .any(|pause| pause.code == "key_refused" && pause.endpoints != "submits")
+        })
     }
 
     /// What is under way and what waits.

@@ -78,9 +78,9 @@ fn rests(
             Vec::new()
         }
         // One request that the key may not make (a cancel without the scope) says nothing about others.
-        Refusal::Forbidden { code, .. } if is_submit || code == "PARTNER_NOT_ACTIVE" => {
-            refused_key(account)
-        }
+        Refusal::Forbidden { code, .. } if code == "PARTNER_NOT_ACTIVE" => refused_key(account),
+        // A key that may not submit may still read: what was paid for comes home.
+        Refusal::Forbidden { .. } if is_submit => vec![rest(SUBMITS, "key_refused", Some(None))],
         Refusal::Forbidden { .. } => Vec::new(),
         Refusal::OutOfCredits { .. } if is_submit => {
             let probe = at + account.timing.credits_probe;

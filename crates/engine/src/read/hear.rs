@@ -57,6 +57,10 @@ impl Engine {
                 self.hear_export(lane, &account, project, outcome, at);
             }
             (Flight::Source { .. }, outcome) => self.hear_source(lane, job, outcome, at),
+            (Flight::Status { .. }, Outcome::Status(remote)) if self.is_another_id(job, remote) => {
+                tracing::warn!(job.id = %job, "the provider answered about another job; not believed");
+                self.ask_again(&account, job, at);
+            }
             (Flight::Status { purpose, .. }, Outcome::Status(remote)) => {
                 if *purpose == Purpose::Link {
                     self.see_link(&account, job, remote, at);
@@ -86,6 +90,13 @@ impl Engine {
         }
         self.check_capture_deadline(lane, &account, job, at, draft);
         self.close_if_over(lane, job, at, draft);
+    }
+
+    /// Whether the answer names another remote job than the one that was asked about.
+    fn is_another_id(&self, job: JobId, remote: &RemoteJob) -> bool {
+        let ours = self.open.get(&job).and_then(OpenJob::remote_id);
+        let theirs = remote.remote_id.as_str();
+        !theirs.is_empty() && ours.is_some_and(|ours| !ours.eq_ignore_ascii_case(theirs))
     }
 
     /// A cancel that surely did not arrive is asked for again.
@@ -259,8 +270,21 @@ impl Engine {
                         draft.touch(open, key, at).description = Some(text.clone());
                     }
                 }
-                // Said to be done and without a text: not believed; the deadline decides.
-                None => note_status(open, status, key, at, draft),
+                // Said to be done and without a text: believed only if it stays so.
+                None => {
+                    let since = *open.empty_since.get_or_insert(at);
+                    if at.since(since) < account.timing.missing_grace {
+                        note_status(open, status, key, at, draft);
+                        return;
+                    }
+                    let why = "the provider says that the text is done, and shows none";
+                    let event = Event::RemoteFailed {
+                        fault: Fault::new("empty_result", why),
+                        status: Some(status),
+                        resubmit: false,
+                    };
+                    draft.apply(open, &event, key, at);
+                }
             },
             Provider::Productai => {
                 draft.apply(open, &Event::Ended { status }, key, at);

@@ -56,7 +56,7 @@ impl Engine {
                 self.plan_submit(key, &mut ready, now, draft);
                 // There may be more rows than were looked at, and there is room for them.
                 draft.again |= more && ready.is_empty();
-                if self.lanes.get(key).is_some_and(|lane| lane.careful) {
+                if self.wire_is_full(key, submit_group, draft) {
                     ready.clear();
                 }
             } else {
@@ -134,11 +134,21 @@ impl Engine {
         !ready.is_empty() && self.has_room(key, group, true, now, wake)
     }
 
-    /// A careful lane has one submit on the wire, and waits for its answer.
-    fn waits_for_its_one_submit(&self, key: &LaneKey) -> bool {
-        let submits =
-            |flight: &Flight| matches!(flight, Flight::Submit { lane, .. } if lane == key);
-        self.lanes.get(key).is_some_and(|lane| lane.careful) && self.flights.values().any(submits)
+    /// Whether as many submits are on the wire as the lane may have there; an answer makes room.
+    fn wire_is_full(&self, key: &LaneKey, group: &str, draft: &Draft) -> bool {
+        let sent = self
+            .flights
+            .values()
+            .filter(|flight| matches!(flight, Flight::Submit { lane, .. } if lane == key))
+            .count();
+        let planned = draft
+            .intents
+            .iter()
+            .filter(|intent| intent.submits_for(key))
+            .count();
+        self.lanes
+            .get(key)
+            .is_some_and(|lane| sent + planned >= lane.most_submits(group))
     }
 
     /// Pending jobs, if a submit could leave at all and something may be pending.
@@ -150,7 +160,7 @@ impl Engine {
         draft: &mut Draft,
         wake: &mut Wake,
     ) -> Result<(Vec<crate::submit::Ready>, bool), StoreError> {
-        if self.waits_for_its_one_submit(key) {
+        if self.wire_is_full(key, group, draft) {
             return Ok((Vec::new(), false));
         }
         let Some(lane) = self.lanes.get_mut(key) else {

@@ -128,6 +128,7 @@ impl Engine {
             submission,
             jobs,
             quota,
+            sent_at,
             places,
         } = flight
         else {
@@ -147,6 +148,7 @@ impl Engine {
         }
         if let Some(lane) = self.lanes.get_mut(&lane) {
             lane.settle(&places, at);
+            lane.note_latency(at.since(sent_at));
         }
         let Some(account) = self.accounts.get(&account).cloned() else {
             return;
