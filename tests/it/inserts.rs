@@ -252,6 +252,12 @@ async fn jobs_are_cancelled_and_tried_again_by_sql() {
         shop.until(status, "cancelled").await;
         command(&shop, "description", "retry").await;
         shop.until(status, "pending").await;
+        shop.sql(
+            "insert into job_commands (kind, job_id, command, value) \
+             values ('description', 1, 'priority', '7')",
+        )
+        .await;
+        shop.until("select priority from descriptions", "7").await;
         assert!(shop.submits().is_empty());
         shop.sql("update descriptions set run_at = null").await;
         shop.until(status, "completed").await;

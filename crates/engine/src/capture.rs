@@ -9,8 +9,9 @@ use store::{LaneKey, NewDeliverable};
 use crate::account::Account;
 use crate::act::{Act, CaptureTrouble, Stored, Wanted};
 use crate::draft::Draft;
+use crate::flight::Flight;
 use crate::open::OpenJob;
-use crate::planner::{Engine, Flight, Wake};
+use crate::planner::{Engine, Wake};
 use crate::submit::hex;
 
 /// Downloads under way at once in one lane.

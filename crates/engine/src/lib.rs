@@ -8,6 +8,7 @@ mod capture;
 mod clock;
 mod commands;
 mod draft;
+mod flight;
 mod hands;
 mod lane;
 mod load;

@@ -14,9 +14,10 @@ use store::{Epoch, LaneKey, Outcome as Fate, Request, Store, StoreError, Submiss
 use crate::account::Account;
 use crate::act::FlightId;
 use crate::draft::Draft;
+use crate::flight::{Flight, Purpose};
 use crate::lane::{Lane, Places};
 use crate::open::{Capture, OpenJob};
-use crate::planner::{Engine, Flight, Ids, Purpose};
+use crate::planner::{Engine, Ids};
 use crate::submit::{resubmit_knowingly, untouched};
 
 /// The planner cannot be built.

@@ -15,105 +15,15 @@ use providers::{Outcome, SignedUrl};
 use store::{Committed, LaneKey, RequestAnswered, Store, StoreError};
 
 use crate::account::Account;
-use crate::act::{Act, FlightId, Plan, Report, Said, Wanted};
+use crate::act::{Act, FlightId, Plan, Report, Said};
 use crate::draft::{Draft, Intent, SubmitIntent};
-use crate::lane::{Lane, Places};
+use crate::flight::Flight;
+use crate::lane::Lane;
 use crate::open::OpenJob;
 use crate::read::Evidence;
 
 /// How often one step tries to write around rows that other programs changed meanwhile.
 const STALE_TRIES: usize = 16;
-
-/// Why a remote job is asked about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Is it done?
-    Poll,
-    /// A fresh link to its file.
-    Link,
-}
-
-/// Something on the wire, and what its answer is about.
-#[derive(Debug, Clone)]
-pub(crate) enum Flight {
-    /// A paid POST.
-    Submit {
-        lane: LaneKey,
-        account: String,
-        submission: domain::SubmissionId,
-        jobs: Vec<JobId>,
-        quota: Option<String>,
-        /// When it left, as far as this process saw it.
-        sent_at: Timestamp,
-        places: Places,
-    },
-    /// A read of a job's state.
-    Status {
-        lane: LaneKey,
-        account: String,
-        job: JobId,
-        purpose: Purpose,
-        places: Places,
-    },
-    /// A read of a production's files.
-    Deliverables {
-        lane: LaneKey,
-        account: String,
-        job: JobId,
-        places: Places,
-    },
-    /// A production's cancel.
-    Cancel {
-        lane: LaneKey,
-        account: String,
-        job: JobId,
-        places: Places,
-    },
-    /// A read of the link of another job's image, to be used as a source.
-    Source {
-        lane: LaneKey,
-        account: String,
-        job: JobId,
-        places: Places,
-    },
-    /// A read of a project's export, for evidence about jobs in doubt.
-    Export {
-        lane: LaneKey,
-        account: String,
-        /// One of the jobs in doubt.
-        job: JobId,
-        project: String,
-        places: Places,
-    },
-    /// A download; costs no request at the provider.
-    Fetch { lane: LaneKey, wanted: Wanted },
-}
-
-impl Flight {
-    pub(crate) fn lane(&self) -> &LaneKey {
-        match self {
-            Self::Submit { lane, .. }
-            | Self::Status { lane, .. }
-            | Self::Deliverables { lane, .. }
-            | Self::Cancel { lane, .. }
-            | Self::Source { lane, .. }
-            | Self::Export { lane, .. }
-            | Self::Fetch { lane, .. } => lane,
-        }
-    }
-
-    pub(crate) fn places(&self) -> Option<&Places> {
-        match self {
-            Self::Submit { places, .. }
-            | Self::Status { places, .. }
-            | Self::Deliverables { places, .. }
-            | Self::Cancel { places, .. }
-            | Self::Source { places, .. }
-            | Self::Export { places, .. } => Some(places),
-            Self::Fetch { .. } => None,
-        }
-    }
-}
 
 /// Makes ids that sort by time. Seeded, so that the same seed tells the same history.
 #[derive(Debug)]

@@ -23,8 +23,12 @@ pub(crate) fn init(globals: &Globals, args: &InitArgs) -> Result<Code, Failure> 
         Some(url) => sandbox_config(url, args.speed)?,
     };
     write(&path, &text, args.force.unwrap_or_default())?;
+    let first = match &args.sandbox {
+        None => "name your accounts in it, export",
+        Some(_) => "export",
+    };
     say(format!(
-        "wrote {}\n  next: name your accounts in it, export the keys that it names, then: {}",
+        "wrote {}\n  next: {first} the keys that it names, then: {}",
         path.display(),
         globals.command("migrate")
     ));

@@ -10,7 +10,7 @@ use crate::cli::{Globals, RunArgs};
 use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::opened;
-use crate::output::say;
+use crate::output::{print_json, say};
 use crate::progress::{Progress, plural};
 use crate::signals::Signals;
 use crate::tally::Tally;
@@ -52,6 +52,9 @@ pub(crate) async fn run(globals: &Globals, args: &RunArgs) -> Result<Code, Failu
     for line in account(&counts) {
         say(line);
     }
+    if globals.wants_json() {
+        print_json(&Tally::by_kind(&counts))?;
+    }
     Ok(match worked.ended {
         Ended::Idle(outlook) => {
             tell_what_waits(&outlook, &counts, globals);
@@ -66,9 +69,9 @@ pub(crate) async fn run(globals: &Globals, args: &RunArgs) -> Result<Code, Failu
 fn check_keys(config: &Config) -> Result<(), Failure> {
     let source = config.source.display();
     if !config.keyless.is_empty() {
-        let why = format!("{source}: {}", config.keyless.join("; "));
+        let why = format!("{source}: {}", config.keyless.join("\n  "));
         return Err(Failure::say(Code::Config, why)
-            .next("set it, or remove that account's section from the config"));
+            .next("set what is missing, or remove that account's section from the config"));
     }
     if config.accounts.is_empty() {
         let why = format!("{source} has no [accounts.…] section, so there is nobody to work for");
@@ -166,7 +169,14 @@ fn tell_what_waits(outlook: &Outlook, counts: &[Count], globals: &Globals) {
             globals.command("status")
         ));
     }
-    let in_doubt = Tally::of(counts).in_doubt;
+    let tally = Tally::of(counts);
+    if tally.awaiting_approval > 0 {
+        say(format!(
+            "productions whose files are here and that wait for their release at the provider: {}",
+            tally.awaiting_approval
+        ));
+    }
+    let in_doubt = tally.in_doubt;
     if in_doubt > 0 {
         say(format!(
             "jobs in doubt, which wait for a person: {in_doubt}\n  next: {}",

@@ -9,8 +9,9 @@ use store::LaneKey;
 
 use crate::account::{Account, CompleteAt};
 use crate::draft::Draft;
+use crate::flight::{Flight, Purpose};
 use crate::open::OpenJob;
-use crate::planner::{Engine, Flight, Purpose, Source};
+use crate::planner::{Engine, Source};
 
 /// The longest that a job waits whose polls tell nothing: after an outage it is heard again by then.
 const LONGEST_UNHEARD: Duration = Duration::from_secs(600);

@@ -11,9 +11,10 @@ use store::{LaneKey, NewRequest, StoreError};
 use super::evidence::{can_be_proven, project_of};
 use crate::account::Account;
 use crate::draft::{Draft, Intent};
+use crate::flight::{Flight, Purpose};
 use crate::lane::Places;
 use crate::open::OpenJob;
-use crate::planner::{Engine, Flight, Purpose, Source, Wake, send};
+use crate::planner::{Engine, Source, Wake, send};
 use crate::submit::can_cancel;
 
 /// A read that is due.

@@ -6,8 +6,9 @@ use store::{LaneKey, Outcome as Fate, SubmissionAnswer, SubmissionJobChange};
 
 use crate::account::Account;
 use crate::draft::Draft;
+use crate::flight::Flight;
 use crate::open::OpenJob;
-use crate::planner::{Engine, Flight};
+use crate::planner::Engine;
 
 /// JARAI's words for a submit that is wrong in its row, not in its key (error-handling page).
 const ROW_IS_FORBIDDEN: [&str; 2] = ["INSUFFICIENT_SCOPE", "ACCOUNT_NOT_ACTIVE"];

@@ -7,6 +7,7 @@ use crate::{JobFilter, NewJob};
 on_both!(
     every_column_of_a_new_job_reads_back,
     a_dedupe_key_inserts_once,
+    a_conflict_may_be_named_by_its_column,
     one_bad_row_refuses_the_whole_set,
     large_sets_keep_their_order,
 );
@@ -93,4 +94,19 @@ async fn large_sets_keep_their_order(fresh: Fresh) {
             .zip(&jobs)
             .all(|(job, new)| Some(&job.input) == new.input.as_ref())
     );
+}
+
+/// The form that most libraries write.
+async fn a_conflict_may_be_named_by_its_column(fresh: Fresh) {
+    let mut stranger = fresh.stranger().await;
+    for sql in [
+        "insert into descriptions (ean, dedupe_key) values ('1', 'k')",
+        "insert into image_generations (model, image_url, prompt, dedupe_key) \
+         values ('nanobanana', 'https://a.example/1.png', 'x', 'k')",
+        "insert into productions (topic, dedupe_key) values ('x', 'k')",
+    ] {
+        let sql = format!("{sql} on conflict (dedupe_key) do nothing");
+        assert_eq!(stranger.run(&sql).await, Ok(1));
+        assert_eq!(stranger.run(&sql).await, Ok(0));
+    }
 }
