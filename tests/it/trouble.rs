@@ -91,11 +91,7 @@ async fn a_config_that_is_missing_or_wrong_is_named() {
     let shop = with_jobs(Engine::Sqlite).await;
     let place = shop.path().join("elsewhere/vitrine.toml");
     let missing = shop.output(&["run", "--config", place.to_str().unwrap()]);
-    said(
-        missing,
-        6,
-        &[place.to_str().unwrap(), "next: vitrine", "init"],
-    );
+    said(missing, 6, &[place.to_str().unwrap(), "next: ", "init"]);
     let mut keyless = shop.command(&["run", "--until-idle"]);
     keyless.env_remove("PRODUCTAI_API_KEY");
     said(finished(keyless), 6, &["shots", "PRODUCTAI_API_KEY"]);

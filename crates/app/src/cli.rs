@@ -68,9 +68,21 @@ impl Globals {
     /// A command to type that uses the same config.
     pub(crate) fn command(&self, rest: &str) -> String {
         match &self.config {
-            Some(config) => format!("vitrine --config {} {rest}", config.display()),
-            None => format!("vitrine {rest}"),
+            Some(config) => format!("{} --config {} {rest}", program(), config.display()),
+            None => format!("{} {rest}", program()),
         }
+    }
+}
+
+/// The program as it was called, so that a command that is shown can be typed: `vitrine` where it is
+/// installed, a path where it was called by one (`cargo run` does).
+pub(crate) fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    let by_path = called.contains('/') && called.ends_with("vitrine");
+    if by_path {
+        called
+    } else {
+        "vitrine".to_owned()
     }
 }
 

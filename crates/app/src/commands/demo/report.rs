@@ -203,9 +203,10 @@ impl Report {
         writeln!(f, "\nfiles     {}", self.files.display())?;
         writeln!(f, "notices   {}", self.notices.display())?;
         writeln!(f, "database  {}", self.database.display())?;
+        let program = crate::cli::program();
         writeln!(f, "\nlook at it:")?;
         for command in ["status", "jobs list --status failed", "jobs show image:1"] {
-            writeln!(f, "  vitrine --config {config} {command}")?;
+            writeln!(f, "  {program} --config {config} {command}")?;
         }
         Ok(())
     }
