@@ -28,6 +28,7 @@ mod tests {
     fn without_faults_everything_completes_and_no_rule_is_broken() {
         let summary = play(1, Chances::none(), Faults::none());
         check(&summary);
+        assert!(summary.refused.is_empty(), "{:#?}", summary.refused);
         assert_eq!(summary.in_doubt(), 0, "{summary:#?}");
         assert_eq!(summary.completed(), summary.rows(), "{summary:#?}");
         println!("{} ticks until {:?}", summary.ticks, summary.history.last());
@@ -129,6 +130,11 @@ mod tests {
             let summary = play(seed, Chances::none(), Faults::shapes());
             check(&summary);
             assert_eq!(summary.open(), 0, "seed {seed}: {summary:#?}");
+            assert!(
+                summary.refused.is_empty(),
+                "seed {seed}: {:#?}",
+                summary.refused
+            );
         }
     }
 

@@ -115,6 +115,8 @@ pub(crate) struct Summary {
     pub(crate) stored: BTreeMap<String, String>,
     pub(crate) history: Vec<String>,
     pub(crate) ticks: u64,
+    /// Answers 4xx: what the provider did not want from us.
+    pub(crate) refused: Vec<String>,
     /// Lost submits whose job was found in an export.
     pub(crate) proven_by_export: usize,
     /// The most requests that ProductAI saw in any minute.
@@ -665,6 +667,12 @@ impl World {
     fn summary(mut self) -> Summary {
         let now = self.now.as_millis();
         let ledger = self.provider.ledger();
+        let refused = ledger
+            .requests()
+            .iter()
+            .filter(|entry| (400..500).contains(&entry.status))
+            .map(|entry| format!("{} {}: {:?}", entry.status, entry.path, entry.reason))
+            .collect();
         let violations = ledger
             .violations()
             .map(|(entry, violation)| format!("{} {}: {violation:?}", entry.at_ms, entry.path))
@@ -721,6 +729,7 @@ impl World {
             stored: std::mem::take(&mut self.stored),
             history: std::mem::take(&mut self.history),
             ticks: self.ticks,
+            refused,
             proven_by_export,
             busiest_minute,
         }
