@@ -3,6 +3,7 @@
 //! The same numbered, spoken names in both folders; they travel inside the program.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Connection, PgConnection, SqlSafeStr};
@@ -122,22 +123,39 @@ impl Store {
     /// [`StoreError::NewerSchema`] for a database of a newer program, [`StoreError::Migration`] when a
     /// migration fails or one that ran was changed since.
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        let pending = match self.schema().await? {
+        /// Tries during which nobody got further: then it is the migration that fails.
+        const TRIES: u32 = 10;
+        let mut pending = match self.schema().await? {
             SchemaState::Current => return Ok(Vec::new()),
             SchemaState::Newer { unknown } => return Err(StoreError::NewerSchema { unknown }),
             SchemaState::Missing { pending } => pending,
         };
-        let store = self.clone();
-        let ran = tokio::spawn(async move { store.run_migrations().await })
-            .await
-            .map_err(StoreError::unavailable)?;
-        match ran {
-            Ok(()) => Ok(pending),
-            // Somebody else may have run them in the meantime.
-            Err(error) => match self.schema().await? {
-                SchemaState::Current => Ok(Vec::new()),
-                SchemaState::Missing { .. } | SchemaState::Newer { .. } => Err(error),
-            },
+        let mut tries = 0;
+        loop {
+            let store = self.clone();
+            let ran = tokio::spawn(async move { store.run_migrations().await })
+                .await
+                .map_err(StoreError::unavailable)?;
+            let Err(error) = ran else {
+                return Ok(pending);
+            };
+            // Somebody else may be running them (SQLite has no lock for this): who comes second goes
+            // on where the other is.
+            let left = match self.schema().await? {
+                SchemaState::Current => return Ok(Vec::new()),
+                SchemaState::Newer { unknown } => return Err(StoreError::NewerSchema { unknown }),
+                SchemaState::Missing { pending } => pending,
+            };
+            tries = if left.len() < pending.len() {
+                0
+            } else {
+                tries + 1
+            };
+            pending = left;
+            if tries >= TRIES {
+                return Err(error);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
