@@ -240,7 +240,6 @@ impl Engine {
             event: Some(line),
             released,
             command: Some(done(command, "done", now)),
-            opens: None,
         });
         self.notice_pending();
         Ok(true)

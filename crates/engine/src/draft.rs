@@ -50,12 +50,20 @@ pub(crate) enum Intent {
         /// Submissions of it that no longer hold it back.
         released: Vec<store::SubmissionJobChange>,
         command: Option<store::CommandDone>,
-        /// Kept in memory from here on.
-        opens: Option<Box<OpenJob>>,
     },
 }
 
 impl Intent {
+    /// A pending row changes, and nothing else with it.
+    pub(crate) fn row(change: JobChange, event: Option<NewEvent>) -> Self {
+        Self::Change {
+            change: Box::new(change),
+            event,
+            released: Vec::new(),
+            command: None,
+        }
+    }
+
     pub(crate) fn submits_for(&self, key: &LaneKey) -> bool {
         matches!(self, Self::Submit(submit) if submit.lane == *key)
     }

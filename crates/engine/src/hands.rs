@@ -112,12 +112,6 @@ impl Hands {
             let _ = reports.send(Report { flight, at, said });
         });
     }
-
-    /// How many acts are under way.
-    #[must_use]
-    pub fn under_way(&self) -> usize {
-        self.tasks.len()
-    }
 }
 
 impl Reach {

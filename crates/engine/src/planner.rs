@@ -7,7 +7,7 @@
 //!  rows ────┴─> intents ─────┴─> one transaction ─> acts for the hands, and when to come back
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::{JobId, Status, Timestamp};
@@ -292,11 +292,8 @@ impl Engine {
                     }
                 }
                 Intent::Priority { .. } => {}
-                Intent::Change { change, opens, .. } => {
+                Intent::Change { change, .. } => {
                     *plan.moved.entry(change.work.status().as_str()).or_default() += 1;
-                    if let Some(open) = opens {
-                        self.open.insert(open.id(), *open);
-                    }
                 }
             }
         }
@@ -324,12 +321,6 @@ impl Engine {
                 .filter_map(|name| self.accounts.get(name).cloned())
                 .collect()
         })
-    }
-
-    /// Whether the lanes are all still ours.
-    #[must_use]
-    pub fn owns_all(&self, lanes: &BTreeSet<LaneKey>) -> bool {
-        lanes.iter().all(|key| self.lanes.contains_key(key))
     }
 
     /// Whether this account's requests rest until a person gives it another key.

@@ -207,13 +207,7 @@ impl Engine {
         let why = Fault::new(invalid.code, invalid.message.clone());
         if let Some(event) = moved(&mut job, &Event::FoundInvalid(why), Some(key), now) {
             change.work = job.work;
-            draft.intents.push(Intent::Change {
-                change: Box::new(change),
-                event: Some(event),
-                released: Vec::new(),
-                command: None,
-                opens: None,
-            });
+            draft.intents.push(Intent::row(change, Some(event)));
         }
     }
 
@@ -237,14 +231,11 @@ impl Engine {
         change.not_before = Some(until);
         if let Some(event) = moved(&mut job, &Event::HeldBack(Some(why)), Some(key), now) {
             change.work = job.work;
-            draft.intents.push(Intent::Change {
-                change: Box::new(change),
+            draft.intents.push(Intent::row(
+                change,
                 // Waiting on is no news.
-                event: Some(event).filter(|_| !known),
-                released: Vec::new(),
-                command: None,
-                opens: None,
-            });
+                Some(event).filter(|_| !known),
+            ));
         }
     }
 

@@ -75,12 +75,6 @@ fn hold(mut job: Job, why: Option<Fault>, now: Timestamp, draft: &mut Draft) {
     let mut change = change_of(&job, None, now);
     if let Some(event) = moved(&mut job, &Event::HeldBack(why), None, now) {
         change.work = job.work;
-        draft.intents.push(Intent::Change {
-            change: Box::new(change),
-            event: Some(event),
-            released: Vec::new(),
-            command: None,
-            opens: None,
-        });
+        draft.intents.push(Intent::row(change, Some(event)));
     }
 }
