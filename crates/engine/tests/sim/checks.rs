@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::{Input, JobState, Status};
 use store::Job;
 
-use crate::world::Summary;
+use crate::summary::Summary;
 
 /// The mark by which the provider saw this row.
 fn mark(job: &Job) -> String {

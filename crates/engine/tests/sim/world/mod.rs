@@ -1,0 +1,247 @@
+//! The world of a history: virtual time, the sandbox's model as the provider, a database, and
+//! processes that die and start again. Built by [`Builder`], played to its end by
+//! [`Builder::play`]; what is left is a [`Summary`].
+//!
+//! ```text
+//!  process ──acts──> timetable ──Arrive──> provider (the sandbox's model, in the world's time)
+//!     ^                  │
+//!     └─────reports──────┴──Deliver        outside: rows, commands, the provider's people
+//! ```
+//!
+//! A scenario names its own rows, accounts, provider's options and happenings, and leaves the rest:
+//!
+//! ```text
+//! World::of(seed)
+//!     .rows(rows::some(3, 0, 0))
+//!     .faults(Faults::none())
+//!     .options(|options| options.jakov.batch_limit = 1)
+//!     .accounts(|accounts| accounts[0].policy.batch_size = 50)
+//!     .at(Duration::from_secs(60), Outside::Command(job, "cancel", None))
+//!     .play(Chances::none())
+//! ```
+
+mod play;
+mod process;
+mod timetable;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use domain::{JobId, Timestamp};
+use engine::Account;
+use sandbox::{Options, Sandbox};
+use store::{NewJob, Store};
+
+use crate::accounts::{BASE, accounts};
+use crate::faults::{Chances, Faults};
+use crate::rows;
+use crate::summary::Summary;
+use process::Process;
+use timetable::{Coming, Timetable};
+
+/// When every history begins.
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// Longer than any deadline: a history that is not over by then hangs.
+const END: Duration = Duration::from_secs(3 * 86_400);
+
+/// Something that neither a process nor a request brings about.
+pub(crate) enum Outside {
+    /// Another program inserts rows.
+    Insert(Vec<NewJob>),
+    /// A person, or another program, commands: the job, the command, its value.
+    Command(JobId, &'static str, Option<&'static str>),
+    /// Something happens at the provider, at this moment of its clock (Unix milliseconds).
+    Provider(Box<dyn FnOnce(&mut Sandbox, i64)>),
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Insert(rows) => write!(f, "insert {} rows", rows.len()),
+            Self::Command(job, command, value) => write!(f, "{command} {value:?} of {job}"),
+            Self::Provider(_) => write!(f, "something at the provider"),
+        }
+    }
+}
+
+type Change<T> = Box<dyn FnOnce(&mut T)>;
+
+/// What a history begins with.
+pub(crate) struct Builder {
+    seed: u64,
+    rows: Vec<NewJob>,
+    faults: Faults,
+    options: Vec<Change<Options>>,
+    accounts: Vec<Change<Vec<Account>>>,
+    happenings: Vec<(Duration, Outside)>,
+    end: Duration,
+}
+
+impl Builder {
+    /// Other rows than the small mixed run.
+    pub(crate) fn rows(self, rows: Vec<NewJob>) -> Self {
+        Self { rows, ..self }
+    }
+
+    /// What the provider does wrong.
+    pub(crate) fn faults(self, faults: Faults) -> Self {
+        Self { faults, ..self }
+    }
+
+    /// Changes the provider, after seed and faults have.
+    pub(crate) fn options(mut self, change: impl FnOnce(&mut Options) + 'static) -> Self {
+        self.options.push(Box::new(change));
+        self
+    }
+
+    /// Changes the accounts: texts, shots and films, in this order.
+    pub(crate) fn accounts(mut self, change: impl FnOnce(&mut Vec<Account>) + 'static) -> Self {
+        self.accounts.push(Box::new(change));
+        self
+    }
+
+    /// Something from outside, so long after the start.
+    pub(crate) fn at(mut self, after: Duration, what: Outside) -> Self {
+        self.happenings.push((after, what));
+        self
+    }
+
+    /// How long a history may last; three days where nobody says.
+    pub(crate) fn end(self, end: Duration) -> Self {
+        Self { end, ..self }
+    }
+
+    /// Plays the history to its end: nothing is left that goes on by itself, or the time is over.
+    pub(crate) fn play(self, chances: Chances) -> Summary {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut world = self.open().await;
+            world.play(chances).await;
+            Summary::of(world).await
+        })
+    }
+
+    async fn open(self) -> World {
+        let seed = self.seed;
+        let mut options = if self.faults.shapes {
+            Options::from_seed(seed)
+        } else {
+            Options {
+                seed,
+                ..Options::default()
+            }
+        };
+        options.faults = self.faults.plan;
+        if self.faults.never_released {
+            options.jarai.approval = sandbox::Approval::Never;
+        }
+        BASE.clone_into(&mut options.base_url);
+        for change in self.options {
+            change(&mut options);
+        }
+        let mut accounts = accounts(&options);
+        for change in self.accounts {
+            change(&mut accounts);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_store(&folder).await;
+        store.insert_jobs(&self.rows).await.unwrap();
+        let mut timetable = Timetable::default();
+        for (after, what) in self.happenings {
+            timetable.add(START + after, Coming::Outside(what));
+        }
+        World {
+            seed,
+            shapes: self.faults.shapes,
+            never_released: self.faults.never_released,
+            now: START,
+            end: START + self.end,
+            rng: fastrand::Rng::with_seed(seed),
+            provider: Sandbox::new(options),
+            accounts,
+            store,
+            _folder: folder,
+            inserted: self.rows.len() as u64,
+            timetable,
+            process: Process::default(),
+            crashes: BTreeMap::new(),
+            unanswered: 0,
+            stored: BTreeMap::new(),
+            history: Vec::new(),
+            ticks: 0,
+        }
+    }
+}
+
+async fn open_store(folder: &tempfile::TempDir) -> Store {
+    let url = format!("sqlite://{}", folder.path().join("sim.db").display());
+    let options = store::Options {
+        sqlite_synchronous: store::Synchronous::Off,
+        create: true,
+        ..store::Options::default()
+    };
+    let store = Store::open(&url, options).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+/// All there is.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) shapes: bool,
+    never_released: bool,
+    pub(crate) now: Timestamp,
+    end: Timestamp,
+    rng: fastrand::Rng,
+    pub(crate) provider: Sandbox,
+    accounts: Vec<Account>,
+    pub(crate) store: Store,
+    /// The database's; it goes with the world.
+    _folder: tempfile::TempDir,
+    /// Rows that other programs inserted.
+    pub(crate) inserted: u64,
+    timetable: Timetable,
+    process: Process,
+    pub(crate) crashes: BTreeMap<&'static str, u64>,
+    /// Requests that got no answer although nobody died.
+    pub(crate) unanswered: u64,
+    /// Files in our storage, with their hashes.
+    pub(crate) stored: BTreeMap<String, String>,
+    pub(crate) history: Vec<String>,
+    pub(crate) ticks: u64,
+}
+
+impl World {
+    /// A world to be built.
+    pub(crate) fn of(seed: u64) -> Builder {
+        Builder {
+            seed,
+            rows: rows::mixed(),
+            faults: Faults::none(),
+            options: Vec::new(),
+            accounts: Vec::new(),
+            happenings: Vec::new(),
+            end: END,
+        }
+    }
+
+    fn chance(&mut self, thousandths: u32) -> bool {
+        self.rng.u32(0..1_000) < thousandths
+    }
+
+    /// How long something takes on its way.
+    fn delay(&mut self) -> Duration {
+        Duration::from_millis(self.rng.u64(5..400))
+    }
+
+    fn note(&mut self, line: &str) {
+        self.history.push(format!("{} {line}", self.now));
+    }
+}
