@@ -45,6 +45,6 @@ fn rows_that_come_while_it_works_are_done_and_a_cancelled_one_is_never_sent() {
     let sent = summary
         .remote
         .iter()
-        .any(|remote| remote.text("prompt").as_deref() == Some("prompt 19"));
+        .any(|remote| remote.text("prompt") == Some("prompt 19"));
     assert!(!sent, "a cancelled job was sent");
 }

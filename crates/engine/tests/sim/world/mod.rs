@@ -47,14 +47,17 @@ pub(crate) const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 /// Longer than any deadline: a history that is not over by then hangs.
 const END: Duration = Duration::from_secs(3 * 86_400);
 
+/// Something that is done to the provider, at a moment of its clock (Unix milliseconds).
+pub(crate) type AtProvider = Box<dyn FnOnce(&mut Sandbox, i64)>;
+
 /// Something that neither a process nor a request brings about.
 pub(crate) enum Outside {
     /// Another program inserts rows.
     Insert(Vec<NewJob>),
     /// A person, or another program, commands: the job, the command, its value.
     Command(JobId, &'static str, Option<&'static str>),
-    /// Something happens at the provider, at this moment of its clock (Unix milliseconds).
-    Provider(Box<dyn FnOnce(&mut Sandbox, i64)>),
+    /// Something happens at the provider.
+    Provider(AtProvider),
 }
 
 impl fmt::Debug for Outside {
