@@ -8,10 +8,13 @@
 //!     └── retry ───┘
 //! ```
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Cancel, Fault, JobState, Provider, Remote, Status, SubmissionId, Timestamp, Work};
 
 /// What a refusal means for the job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Nothing is wrong with the job: it waits (limit, credits, maintenance). Spends no attempt.
     Wait,

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use providers::fetch::{BadFetcher, FetchError, FetchOptions, Fetched, Fetcher, sniff};
-use providers::{BadHttp, Call, Client, Http, HttpOptions};
+use providers::{BadHttp, Call, Client, Http, HttpOptions, SendError};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::account::Account;
 use crate::act::{Act, CaptureTrouble, Report, Said, Stored, Wanted};
 use crate::clock::Clock;
+use crate::permit::Permit;
 use crate::storage::{Incoming, LocalStorage};
 
 /// How the hands reach out for one account.
@@ -39,6 +40,7 @@ pub struct Hands {
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
     reports: mpsc::UnboundedSender<Report>,
+    permit: Permit,
 }
 
 /// The hands cannot be made.
@@ -83,8 +85,15 @@ impl Hands {
             clock,
             tasks: TaskTracker::new(),
             reports,
+            permit: Permit::default(),
         };
         Ok((hands, receiver))
+    }
+
+    /// Until when requests may leave.
+    #[must_use]
+    pub fn permit(&self) -> Permit {
+        self.permit.clone()
     }
 
     /// Starts one act; its report comes later.
@@ -92,6 +101,7 @@ impl Hands {
         let clock = Arc::clone(&self.clock);
         let reports = self.reports.clone();
         let storage = self.storage.clone();
+        let permit = self.permit.clone();
         let name = match &act {
             Act::Send { account, .. } | Act::Fetch { account, .. } => account,
         };
@@ -102,7 +112,10 @@ impl Hands {
         self.tasks.spawn(async move {
             let flight = act.flight().clone();
             let said = match act {
-                Act::Send { call, .. } => reach.send(&call, clock.as_ref()).await,
+                Act::Send { call, .. } if permit.stands(clock.now()) => {
+                    reach.send(&call, clock.as_ref()).await
+                }
+                Act::Send { call, .. } => reach.not_sent(&call, clock.as_ref()),
                 Act::Fetch { flight, wanted, .. } => {
                     Said::Fetched(reach.bring_home(&flight, &wanted, &storage).await)
                 }
@@ -115,6 +128,13 @@ impl Hands {
 }
 
 impl Reach {
+    /// Surely no byte left: whoever owns the lane now sends it, or this process a little later.
+    fn not_sent(&self, call: &Call, clock: &dyn Clock) -> Said {
+        let why = "the hold on the lane was not certain at that moment".to_owned();
+        let answer = Err(SendError::NotSent(why));
+        Said::Reply(Box::new(self.client.read(call, answer, clock.now())))
+    }
+
     async fn send(&self, call: &Call, clock: &dyn Clock) -> Said {
         let request = self.client.request(call);
         let paid = matches!(call, Call::Submit(_));

@@ -9,7 +9,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use domain::{Budget, JobId, Room, Shape, Slot, Timestamp, Window};
+use domain::{Budget, JobId, Room, Shape, Slot, SubmissionId, Timestamp, Window};
 use governor::clock::FakeRelativeClock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
@@ -159,6 +159,12 @@ pub(crate) struct Lane {
     pub(crate) live_refs: BTreeSet<String>,
     /// How long submits take to be answered, smoothed; the slower, the more are on the wire.
     latency: Duration,
+    /// Submissions of an earlier owner that may still be answered, each until its time-out.
+    pub(crate) orphans: BTreeMap<SubmissionId, Timestamp>,
+    /// When answers that an earlier owner brought are looked for.
+    pub(crate) answers_at: Timestamp,
+    /// It is to change hands: nothing new is sent.
+    pub(crate) leaving: bool,
     /// Nothing pending was found; look again at this moment or when the database changes.
     pub(crate) idle_until: Option<Timestamp>,
 }
@@ -190,6 +196,9 @@ impl Lane {
             last_turn: 0,
             live_refs: BTreeSet::new(),
             latency: FIRST_LATENCY,
+            orphans: BTreeMap::new(),
+            answers_at: Timestamp::default(),
+            leaving: false,
             idle_until: None,
         }
     }

@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
-use domain::{Event, Fault, JobId, Status, Timestamp, Verdict};
+use domain::{JobId, Status, Timestamp};
 use providers::Phase;
-use store::{Epoch, LaneKey, Outcome as Fate, Request, Store, StoreError, SubmissionRow};
+use store::{
+    Committed, Epoch, LaneKey, Outcome as Fate, Request, Store, StoreError, SubmissionRow,
+};
 
 use crate::account::Account;
 use crate::act::FlightId;
@@ -18,15 +19,7 @@ use crate::flight::{Flight, Purpose};
 use crate::lane::{Lane, Places};
 use crate::open::{Capture, OpenJob};
 use crate::planner::{Engine, Ids};
-use crate::submit::{resubmit_knowingly, untouched};
-
-/// The planner cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The database.
-    #[error("the database could not be read")]
-    Store(#[from] StoreError),
-}
+use crate::recover::{Left, ON_ITS_WAY};
 
 /// What a process knows from its own earlier session, when it starts over after trouble with the
 /// database. A fresh process knows nothing.
@@ -36,6 +29,9 @@ pub struct Here {
     pub flights: BTreeSet<FlightId>,
     /// The lanes that it held, with their epochs.
     pub held: Vec<(LaneKey, Epoch)>,
+    /// Whether another process that held a lane may still live, and hear the answer to what it sent. In
+    /// SQLite the lock proves that it is dead.
+    pub others_may_live: bool,
 }
 
 impl Here {
@@ -52,8 +48,7 @@ impl Here {
 type Ledger = BTreeMap<domain::SubmissionId, Vec<SubmissionRow>>;
 
 impl Engine {
-    /// Builds the planner for these lanes, and makes durable what the restart concludes. `here` is what
-    /// this very process knows of an earlier session of its own.
+    /// Builds the planner for these lanes: see [`Engine::add_lanes`].
     ///
     /// # Errors
     /// If the database cannot be read or written.
@@ -64,7 +59,7 @@ impl Engine {
         here: &Here,
         seed: u64,
         now: Timestamp,
-    ) -> Result<Self, LoadError> {
+    ) -> Result<Self, StoreError> {
         let accounts: BTreeMap<String, Arc<Account>> = accounts
             .into_iter()
             .map(|account| (account.name.clone(), Arc::new(account)))
@@ -81,18 +76,40 @@ impl Engine {
             commands_at: Timestamp::default(),
             strangers_at: Timestamp::default(),
             draining: false,
+            others_may_live: here.others_may_live,
         };
+        engine.add_lanes(lanes, here, now).await?;
+        Ok(engine)
+    }
+
+    /// Takes these lanes up, and makes durable what is concluded about what their earlier owners left.
+    /// `here` is what this very process knows of an earlier session of its own.
+    ///
+    /// # Errors
+    /// If the database cannot be read or written. Then build the planner anew.
+    pub async fn add_lanes(
+        &mut self,
+        lanes: &[(LaneKey, Epoch)],
+        here: &Here,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let mut draft = Draft::default();
         for (key, epoch) in lanes {
-            engine.load_lane(key, *epoch, here, now, &mut draft).await?;
-        }
-        for (key, epoch) in lanes {
+            self.load_lane(key, *epoch, here, now, &mut draft).await?;
             draft.fence(key, *epoch);
         }
-        if !draft.is_empty() {
-            engine.store.commit(draft.to_batch()).await?;
+        if draft.is_empty() {
+            return Ok(());
         }
-        Ok(engine)
+        match self.store.commit(draft.to_batch()).await? {
+            Committed::Durable { lost } => {
+                for lane in lost {
+                    self.lose(&lane);
+                }
+                Ok(())
+            }
+            Committed::Stale(_) => Err(StoreError::contended(1)),
+        }
     }
 
     async fn load_lane(
@@ -102,7 +119,7 @@ impl Engine {
         here: &Here,
         now: Timestamp,
         draft: &mut Draft,
-    ) -> Result<(), LoadError> {
+    ) -> Result<(), StoreError> {
         let accounts: Vec<Arc<Account>> = self
             .accounts
             .values()
@@ -160,8 +177,16 @@ impl Engine {
         }
         self.load_jobs(jobs, &ledger, &reads, now).await?;
         self.load_requests(key, requests, &ledger, &here.flights, first);
-        let never_left = here.held(key, epoch);
-        self.settle_interrupted(key, never_left, now, draft);
+        let left = if here.held(key, epoch) {
+            Left::Never
+        } else if here.others_may_live {
+            Left::ByTheLiving
+        } else {
+            Left::ByTheDead
+        };
+        let answered = ledger.values().flatten();
+        let answered: Vec<&SubmissionRow> = answered.filter(|row| row.verdicts.is_some()).collect();
+        self.settle_interrupted(key, &answered, left, now, draft);
         Ok(())
     }
 
@@ -171,7 +196,7 @@ impl Engine {
         ledger: &Ledger,
         reads: &BTreeMap<JobId, LastRead>,
         now: Timestamp,
-    ) -> Result<(), LoadError> {
+    ) -> Result<(), StoreError> {
         let rows: HashMap<JobId, &SubmissionRow> = ledger
             .values()
             .flatten()
@@ -301,83 +326,7 @@ impl Engine {
             open.asking = true;
         }
     }
-
-    /// Jobs that were submitting when the process died, and whose request is not in the air any
-    /// more, are in doubt: nobody knows whether the bytes arrived.
-    /// If only this process held the lane meanwhile, it knows better: what it never handed out (the
-    /// answer to the commit was lost) surely did not leave.
-    fn settle_interrupted(
-        &mut self,
-        key: &LaneKey,
-        never_left: bool,
-        now: Timestamp,
-        draft: &mut Draft,
-    ) {
-        let in_flight: BTreeSet<JobId> = self
-            .flights
-            .values()
-            .filter_map(|flight| match flight {
-                Flight::Submit { jobs, .. } => Some(jobs.clone()),
-                _ => None,
-            })
-            .flatten()
-            .collect();
-        let mut settled = Vec::new();
-        for open in self.open.values_mut() {
-            let ours = self
-                .accounts
-                .get(&open.account)
-                .is_some_and(|a| a.lane == *key);
-            let interrupted = open.job.work.status() == Status::Submitting;
-            if !ours || !interrupted || in_flight.contains(&open.id()) {
-                continue;
-            }
-            settled.push(open.id());
-            if never_left {
-                never_sent(open, key, now, draft);
-                continue;
-            }
-            let why = "the worker stopped after the request was made durable and before its answer \
-                       was; whether it was sent is unknown";
-            open.fate = Fate::Unknown;
-            let mut change = untouched(&open.submission, open.id(), Fate::Unknown, now);
-            change.reason = Some(why.to_owned());
-            let event = Event::OutcomeUnknown {
-                submission: open.submission.clone(),
-                why: Fault::new("interrupted", why),
-            };
-            if draft.apply(open, &event, key, now) {
-                draft.outcome(change);
-            }
-            if let Some(account) = self.accounts.get(&open.account) {
-                resubmit_knowingly(account, open, key, now, draft);
-            }
-        }
-        for job in settled {
-            self.close_if_over(key, job, now, draft);
-        }
-    }
 }
-
-/// The intent is durable, and nothing was handed out: back to pending, nothing lost.
-fn never_sent(open: &mut OpenJob, key: &LaneKey, now: Timestamp, draft: &mut Draft) {
-    let why = "the request was made durable and then not sent: the database had failed";
-    let event = Event::Refused {
-        submission: open.submission.clone(),
-        verdict: Verdict::Wait,
-        fault: Fault::new("not_sent", why),
-    };
-    open.fate = Fate::Refused;
-    if draft.apply(open, &event, key, now) {
-        let mut change = untouched(&open.submission, open.id(), Fate::Refused, now);
-        change.reason = Some(why.to_owned());
-        change.ended = true;
-        draft.outcome(change);
-    }
-}
-
-/// How long bytes of a process that is gone may still travel.
-const ON_ITS_WAY: Duration = Duration::from_secs(3);
 
 /// When a job's state was last read, and whether the answer was heard.
 #[derive(Debug, Clone, Copy)]

@@ -77,6 +77,8 @@ pub struct Engine {
     pub(crate) strangers_at: Timestamp,
     /// Nothing new is sent; answers are still heard.
     pub(crate) draining: bool,
+    /// Whether an earlier owner of a lane may still live, and bring answers.
+    pub(crate) others_may_live: bool,
 }
 
 /// What is left to do, for `run --until-idle` and for people.
@@ -145,6 +147,10 @@ impl Engine {
         self.mark_strangers(now, &mut draft, &mut wake).await?;
         let keys: Vec<LaneKey> = self.lanes.keys().cloned().collect();
         for key in &keys {
+            self.adopt_orphans(key, now, &mut draft, &mut wake).await?;
+            if self.lanes.get(key).is_some_and(|lane| lane.leaving) {
+                continue;
+            }
             self.give_up_overdue(key, now, &mut draft);
             self.plan_fetches(key, now, &mut draft, &mut wake);
             self.plan_requests(key, now, &mut draft, &mut wake).await?;
@@ -300,10 +306,23 @@ impl Engine {
         plan
     }
 
-    /// The lane is another process's now: nothing more is sent for it. What is on the wire is still
-    /// read by the hands, and its facts are kept.
-    fn lose(&mut self, lane: &LaneKey) {
-        tracing::warn!(lane = %lane.0, "this lane belongs to another process now");
+    /// The lane is to change hands: nothing more is sent for it.
+    pub fn retire(&mut self, lane: &LaneKey) {
+        if let Some(lane) = self.lanes.get_mut(lane) {
+            lane.leaving = true;
+        }
+    }
+
+    /// Whether nothing of this lane is on the wire or coming home.
+    #[must_use]
+    pub fn is_quiet(&self, lane: &LaneKey) -> bool {
+        !self.flights.values().any(|flight| flight.lane() == lane)
+    }
+
+    /// The lane is another process's from now on. What is on the wire is still read by the hands, and its
+    /// facts are kept.
+    pub fn lose(&mut self, lane: &LaneKey) {
+        tracing::info!(lane = %lane.0, "this lane belongs to another process now");
         self.lanes.remove(lane);
         // The answer to a paid POST is a fact, whoever reads it: it is still appended.
         self.flights

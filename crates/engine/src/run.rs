@@ -17,16 +17,12 @@ use tokio_util::sync::CancellationToken;
 use crate::account::Account;
 use crate::act::{FlightId, Plan, Report};
 use crate::clock::Clock;
+use crate::fleet::Fleet;
 use crate::hands::Hands;
-use crate::load::{Here, LoadError};
+use crate::load::Here;
 use crate::planner::{Engine, Outlook};
 
-/// How often the lanes' ownership is looked at.
-const CHECK_LANES: Duration = Duration::from_secs(5);
-
-/// How often a process without a lane tries to get one: after a crash of their owner, the work goes on
-/// within this time.
-const STAND_BY: Duration = Duration::from_secs(1);
+mod lanes;
 
 /// How to run.
 #[derive(Debug)]
@@ -39,6 +35,9 @@ pub struct RunOptions {
     pub drain_limit: Duration,
     /// Names this process in the lanes.
     pub owner: String,
+    /// PostgreSQL: after so long without a sign of life an owner's lanes are another process's. Longer than
+    /// any pause that a healthy process may make.
+    pub lease: Duration,
     /// For ids.
     pub seed: u64,
     /// Cancelled once: finish what is on the wire and end.
@@ -84,7 +83,11 @@ struct Runner<'a> {
     in_air: BTreeSet<FlightId>,
     /// The lanes as they were last held.
     held: Vec<(LaneKey, Epoch)>,
-    /// Whether another process has all the lanes, which is said once.
+    /// Which lanes it could own.
+    fleet: Fleet,
+    /// A lane that is given away once it is quiet, or at this moment.
+    leaving: Option<(LaneKey, Timestamp)>,
+    /// Whether others have all the lanes, which is said once.
     stands_by: bool,
 }
 
@@ -102,6 +105,7 @@ pub async fn run(
     watch: &mut (dyn FnMut(&Plan, &Outlook) + Send),
 ) -> Result<Ended, RunError> {
     let mut runner = Runner {
+        fleet: Fleet::new(lanes_of(&accounts)),
         store,
         accounts,
         hands,
@@ -112,6 +116,7 @@ pub async fn run(
         unheard: Vec::new(),
         in_air: BTreeSet::new(),
         held: Vec::new(),
+        leaving: None,
         stands_by: false,
     };
     let mut drain_until = None;
@@ -127,9 +132,7 @@ pub async fn run(
             Err(error @ StoreError::Held { .. }) => return Err(RunError::Held(error)),
             Err(error) if error.is_transient() => {
                 let wait = pauses.next_backoff().unwrap_or(Duration::from_secs(5));
-                if !is_all_taken(&error) {
-                    tracing::warn!(%error, wait_ms = wait.as_millis(), "the database does not answer; waiting");
-                }
+                tracing::warn!(%error, wait_ms = wait.as_millis(), "the database does not answer; waiting");
                 if let Some(ended) = runner.wait_for_database(wait, &mut drain_until).await {
                     return Ok(ended);
                 }
@@ -140,17 +143,6 @@ pub async fn run(
 }
 
 impl Runner<'_> {
-    fn lanes(&self) -> Vec<(LaneKey, domain::Provider)> {
-        let mut lanes: Vec<_> = self
-            .accounts
-            .iter()
-            .map(|account| (account.lane.clone(), account.provider))
-            .collect();
-        lanes.sort();
-        lanes.dedup();
-        lanes
-    }
-
     /// Waits, and collects what the hands bring meanwhile. Says if it is time to end: at once if that
     /// was asked, or, while draining, when nothing is left to be written or the drain has lasted its
     /// time.
@@ -183,94 +175,51 @@ impl Runner<'_> {
         }
     }
 
-    /// From taking the lanes to the end, or to the next trouble with the database.
+    /// From joining the fleet to the end, or to the next trouble with the database.
     async fn session(
         &mut self,
         pauses: &mut backoff::ExponentialBackoff,
     ) -> Result<Ended, StoreError> {
         let now = self.clock.now();
-        let lanes = self.lanes();
-        let mut hold = self
-            .store
-            .take_lanes(&lanes, &self.options.owner, now)
-            .await?;
-        self.stand_by(&hold).await?;
-        let unheard = self.unheard.iter().map(|report| report.flight.clone());
-        let here = Here {
-            flights: self.in_air.iter().cloned().chain(unheard).collect(),
-            held: std::mem::replace(&mut self.held, hold.epochs.clone()),
-        };
+        let mut hold = self.store.take_lanes(&[], &self.options.owner, now).await?;
         let seed = self.options.seed ^ now.as_millis().unsigned_abs();
-        let engine = Engine::load(
-            self.store.clone(),
-            self.accounts.clone(),
-            &hold.epochs,
-            &here,
-            seed,
-            now,
-        )
-        .await;
-        let mut engine = match engine {
-            Ok(engine) => engine,
-            Err(LoadError::Store(error)) => return Err(error),
+        let here = Here {
+            others_may_live: self.store.owners_may_outlive_their_lanes(),
+            ..Here::default()
         };
-        pauses.reset();
-        self.steps(&mut engine, &mut hold).await
-    }
-
-    /// Says once, and to whom it may concern, that another process has all the lanes, and that it works
-    /// again.
-    async fn stand_by(&mut self, hold: &LaneHold) -> Result<(), StoreError> {
-        let before = self.stands_by;
-        self.stands_by = hold.epochs.is_empty() && !hold.missed.is_empty();
-        match (before, self.stands_by) {
-            (false, true) => {
-                let owners = self.store.lane_owners().await?;
-                let owner = owners
-                    .iter()
-                    .find(|owner| hold.missed.contains(&owner.lane))
-                    .map(|owner| owner.owner.as_str());
-                tracing::warn!(
-                    owner,
-                    "another process has the work; this one stands by, and takes over when that one ends"
-                );
-            }
-            (true, false) => tracing::warn!("the process that had the work has ended; taking over"),
-            (true, true) | (false, false) => {}
+        let accounts = self.accounts.clone();
+        let mut engine = Engine::load(self.store.clone(), accounts, &[], &here, seed, now).await?;
+        self.leaving = None;
+        let ended = self.steps(&mut engine, &mut hold, pauses).await;
+        if ended.is_err() && self.store.owners_may_outlive_their_lanes() {
+            // The locks go with the hold.
+            self.hands.permit().revoke();
         }
-        Ok(())
+        ended
     }
 
     async fn steps(
         &mut self,
         engine: &mut Engine,
         hold: &mut LaneHold,
+        pauses: &mut backoff::ExponentialBackoff,
     ) -> Result<Ended, StoreError> {
         let mut writes = self.store.watch();
-        let check_every = if self.stands_by {
-            STAND_BY
-        } else {
-            CHECK_LANES
-        };
-        let mut check_at = self.clock.now() + check_every;
+        let mut look_at = Timestamp::default();
         let mut drain_until = None;
         loop {
             self.collect();
             let draining = self.options.drain.is_cancelled();
             engine.set_draining(draining);
             let now = self.clock.now();
-            if now >= check_at {
-                check_at = now + check_every;
-                if self.stands_by {
-                    return Err(all_taken());
-                }
-                hold.beat(now).await?;
-                if !hold.check().await {
-                    tracing::warn!("the hold on the lanes is lost; starting over");
-                    return Err(StoreError::Unavailable {
-                        why: "the hold on the lanes is lost".to_owned(),
-                    });
-                }
+            if now >= look_at
+                || self
+                    .leaving
+                    .as_ref()
+                    .is_some_and(|(lane, _)| engine.is_quiet(lane))
+            {
+                look_at = self.tend_lanes(engine, hold).await?;
+                pauses.reset();
             }
             let plan = engine.step(now, &self.unheard).await?;
             self.unheard.clear();
@@ -294,7 +243,7 @@ impl Runner<'_> {
                     Idle::No => {}
                 }
             }
-            let wake_at = [plan.wake_at, drain_until, Some(check_at)]
+            let wake_at = [plan.wake_at, drain_until, Some(look_at)]
                 .into_iter()
                 .flatten()
                 .min();
@@ -354,17 +303,10 @@ impl Runner<'_> {
     }
 }
 
-/// Another process has all the lanes.
-const ALL_TAKEN: &str = "all lanes are another process's";
-
-fn all_taken() -> StoreError {
-    StoreError::Unavailable {
-        why: ALL_TAKEN.to_owned(),
-    }
-}
-
-fn is_all_taken(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unavailable { why } if why == ALL_TAKEN)
+/// The lanes of these accounts, each once.
+fn lanes_of(accounts: &[Account]) -> Vec<LaneKey> {
+    let lanes: BTreeSet<_> = accounts.iter().map(|account| &account.lane).collect();
+    lanes.into_iter().cloned().collect()
 }
 
 enum Idle {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::Timestamp;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use crate::remote::{PartnerAccount, RemoteDeliverable, RemoteJob};
 
@@ -114,7 +115,8 @@ pub enum ItemOutcome {
 }
 
 /// What ties an element of an answer to an item of the submit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MatchedBy {
     /// One item was sent and one came back.
     Only,

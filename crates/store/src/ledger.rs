@@ -29,7 +29,7 @@ macro_rules! submission_json {
         'operation', s.operation, 'planned_at', s.planned_at, 'answered_at', s.answered_at, \
         'http_status', s.http_status, 'answer', s.answer, 'client_ref', j.client_ref, 'price', j.price, \
         'outcome', j.outcome, 'remote_id', j.remote_id, 'location', j.location, 'reason', j.reason, \
-        'credits', j.credits) \
+        'credits', j.credits, 'verdicts', json(s.verdicts)) \
         from submission_jobs j join submissions s on s.id = j.submission_id"
     };
 }
@@ -38,7 +38,7 @@ macro_rules! submission_columns {
     () => {
         "s.id, j.kind || ':' || j.job_id as job, j.ordinal, s.account, \
         s.operation, s.planned_at, s.answered_at, s.http_status, s.answer, j.client_ref, j.price, \
-        j.outcome, j.remote_id, j.location, j.reason, j.credits \
+        j.outcome, j.remote_id, j.location, j.reason, j.credits, s.verdicts \
         from submission_jobs j join submissions s on s.id = j.submission_id"
     };
 }
@@ -138,6 +138,17 @@ statements! {
             and j.outcome in ('open', 'unknown', 'accepted') and j.ended_at is null and j.released_at is null \
             order by s.planned_at, s.id, j.ordinal) r"),
     };
+    /// Answered, and not yet concluded.
+    ANSWERED: Sql = Sql {
+        sqlite: concat!("select ", submission_json!(),
+            " where j.lane in (select value from json_each(?1)) and s.verdicts is not null \
+            and j.outcome in ('open', 'unknown') and j.ended_at is null and j.released_at is null \
+            order by s.planned_at, s.id, j.ordinal"),
+        postgres: concat!("select row_to_json(r)::text from (select ", submission_columns!(),
+            " where j.lane in (select jsonb_array_elements_text($1::jsonb)) and s.verdicts is not null \
+            and j.outcome in ('open', 'unknown') and j.ended_at is null and j.released_at is null \
+            order by s.planned_at, s.id, j.ordinal) r"),
+    };
     SUBMISSIONS_OF_REMOTES: Sql = Sql {
         sqlite: concat!("select ", submission_json!(),
             " where j.remote_id in (select value from json_each(?2)) and j.lane = ?1 \
@@ -233,6 +244,19 @@ impl Store {
         lanes: &[LaneKey],
     ) -> Result<Vec<SubmissionRow>, StoreError> {
         self.read("submission_jobs", &LIVE_SUBMISSIONS, vec![lanes_of(lanes)?])
+            .await
+    }
+
+    /// Those among them whose answer is here, and whose outcome is open or unknown: a process that had lost
+    /// the lane may have brought it.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn answered_submissions(
+        &self,
+        lanes: &[LaneKey],
+    ) -> Result<Vec<SubmissionRow>, StoreError> {
+        self.read("submission_jobs", &ANSWERED, vec![lanes_of(lanes)?])
             .await
     }
 

@@ -32,7 +32,7 @@ pub use db::Store;
 pub use error::StoreError;
 #[cfg(feature = "testing")]
 pub use fuse::{Fuse, FuseMode};
-pub use lanes::{LaneHold, LaneOwner};
+pub use lanes::{LaneHold, LaneOwner, Look, Member};
 pub use migrations::SchemaState;
 pub use model::*;
 pub use open::{Options, Synchronous};

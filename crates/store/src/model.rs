@@ -147,6 +147,8 @@ pub struct SubmissionRow {
     pub reason: Option<String>,
     /// What was charged.
     pub credits: Option<i64>,
+    /// What the jobs of the submission learned from its answer, in the order of the body.
+    pub verdicts: Option<serde_json::Value>,
 }
 
 /// A line of the timeline as it stands.

@@ -174,7 +174,8 @@ async fn open_postgres(url: &str, options: &Options) -> Result<(Db, String), Sto
                 options.statement_timeout.as_millis().to_string(),
             ),
             ("lock_timeout", options.lock_timeout.as_millis().to_string()),
-            ("idle_in_transaction_session_timeout", "60000".to_owned()),
+            // A frozen process must not keep the rows of its lanes locked for as long as it is frozen.
+            ("idle_in_transaction_session_timeout", "10000".to_owned()),
         ])
         .disable_statement_logging();
     let pool = PgPoolOptions::new()

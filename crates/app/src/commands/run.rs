@@ -105,6 +105,7 @@ pub(crate) async fn work(
         in_doubt_wait: config.in_doubt_wait,
         drain_limit: config.drain_limit,
         owner: format!("{}@{} since {now}", std::process::id(), host_name()),
+        lease: config.lease,
         seed: now.as_millis().unsigned_abs() ^ (u64::from(std::process::id()) << 32),
         drain: signals.drain.clone(),
         stop: signals.stop.clone(),

@@ -83,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) in_doubt_wait: Duration,
     /// How long a drain waits for answers on the wire.
     pub(crate) drain_limit: Duration,
+    /// PostgreSQL: how long an owner of lanes may show no life.
+    pub(crate) lease: Duration,
 }
 
 /// What a reader of environment variables sees: the process's, or a test's.

@@ -24,6 +24,7 @@ pub(crate) struct Raw {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Database {
     pub(crate) url: Option<String>,
+    pub(crate) lease: Option<Span>,
 }
 
 /// `[storage]`.

@@ -31,6 +31,7 @@ pub(crate) fn resolve(
     check_database(&database_url)?;
     let unenforced = unenforced(&raw);
     let in_doubt_wait = in_doubt_wait(&raw);
+    let lease = lease(&raw)?;
     let storage = raw.storage.url.unwrap_or_else(|| "files".to_owned());
     let mut keyless = Vec::new();
     let mut accounts = Vec::new();
@@ -60,7 +61,25 @@ pub(crate) fn resolve(
         drain_limit: raw
             .drain_limit
             .map_or(Duration::from_secs(30), |span| span.0),
+        lease,
     })
+}
+
+/// How long an owner of lanes may show no life before another process takes over. A heartbeat comes six
+/// times as often, and must get through a slow moment of the database.
+fn lease(raw: &Raw) -> Result<Duration, ConfigError> {
+    const LEAST: Duration = Duration::from_secs(3);
+    let lease = raw
+        .database
+        .lease
+        .map_or(Duration::from_secs(30), |span| span.0);
+    if lease < LEAST {
+        return Err(ConfigError::Setting {
+            setting: "database.lease".to_owned(),
+            why: format!("a lease of {lease:?} is too short: write \"3s\" or more"),
+        });
+    }
+    Ok(lease)
 }
 
 /// How long the end of `run --until-idle` waits for evidence about jobs in doubt: what the file says,

@@ -1,7 +1,7 @@
 //! What a submit's answer means: accepted, surely refused or unknown, item by item.
 
 use domain::{Event, Fault, JobId, Provider, Resolution, Status, SubmissionId, Timestamp, Verdict};
-use providers::{ItemOutcome, MatchedBy, Outcome, Refusal, RemoteJob, Reply};
+use providers::{ItemOutcome, Outcome, Refusal, Reply};
 use store::{LaneKey, Outcome as Fate, SubmissionAnswer, SubmissionJobChange};
 
 use crate::account::Account;
@@ -9,21 +9,10 @@ use crate::draft::Draft;
 use crate::flight::Flight;
 use crate::open::OpenJob;
 use crate::planner::Engine;
+use crate::submit::verdict::{ItemVerdict, is_spoiled, verdicts};
 
 /// JARAI's words for a submit that is wrong in its row, not in its key (error-handling page).
 const ROW_IS_FORBIDDEN: [&str; 2] = ["INSUFFICIENT_SCOPE", "ACCOUNT_NOT_ACTIVE"];
-
-/// What one job of a submission learns.
-enum Verdicts {
-    Accepted {
-        remote_id: String,
-        matched_by: MatchedBy,
-        job: Option<Box<RemoteJob>>,
-        location: Option<String>,
-    },
-    Refused(Verdict, Fault),
-    Unknown(Fault),
-}
 
 /// The code and sentence of a refusal.
 pub(crate) fn fault_of(refusal: &Refusal) -> Fault {
@@ -51,7 +40,7 @@ pub(crate) fn fault_of(refusal: &Refusal) -> Fault {
     }
 }
 
-fn verdict_of(refusal: &Refusal) -> Verdict {
+pub(super) fn verdict_of(refusal: &Refusal) -> Verdict {
     match refusal {
         Refusal::Invalid { code, .. } if is_misdirected(code) => Verdict::Wait,
         Refusal::Invalid { .. } => Verdict::Never,
@@ -65,53 +54,6 @@ fn verdict_of(refusal: &Refusal) -> Verdict {
         | Refusal::Forbidden { .. }
         | Refusal::OutOfCredits { .. }
         | Refusal::Unavailable { .. } => Verdict::Wait,
-    }
-}
-
-fn verdicts(reply: &Reply, jobs: &[JobId]) -> Vec<Verdicts> {
-    let unknown = |reason: &str| Verdicts::Unknown(Fault::new("outcome_unknown", reason));
-    match &reply.outcome {
-        Outcome::Submitted(items) if items.len() == jobs.len() => {
-            items.iter().map(item_verdict).collect()
-        }
-        Outcome::Refused(refusal) => {
-            // In a batch one bad item spoils all: they are sent apart, and nobody loses an attempt.
-            let verdict = match verdict_of(refusal) {
-                Verdict::Never if jobs.len() > 1 => Verdict::Wait,
-                verdict => verdict,
-            };
-            let fault = fault_of(refusal);
-            jobs.iter()
-                .map(|_| Verdicts::Refused(verdict, fault.clone()))
-                .collect()
-        }
-        Outcome::Unknown { reason } => jobs.iter().map(|_| unknown(reason)).collect(),
-        _ => jobs
-            .iter()
-            .map(|_| unknown("the answer does not fit what was sent"))
-            .collect(),
-    }
-}
-
-fn item_verdict(item: &ItemOutcome) -> Verdicts {
-    match item {
-        ItemOutcome::Accepted {
-            remote_id,
-            matched_by,
-            job,
-            location,
-        } => Verdicts::Accepted {
-            remote_id: remote_id.clone(),
-            matched_by: *matched_by,
-            job: job.clone().map(Box::new),
-            location: location.clone(),
-        },
-        ItemOutcome::Refused { code, message } => {
-            Verdicts::Refused(Verdict::Never, Fault::new(code.clone(), message.clone()))
-        }
-        ItemOutcome::Unknown { reason } => {
-            Verdicts::Unknown(Fault::new("outcome_unknown", reason.clone()))
-        }
     }
 }
 
@@ -135,12 +77,14 @@ impl Engine {
         else {
             return;
         };
+        let verdicts = verdicts(reply, &jobs);
         draft.batch.answers.push(SubmissionAnswer {
             submission: submission.clone(),
             at,
             http_status: reply.http_status,
             answer: kept(reply),
             correlation_id: reply.correlation_id.clone(),
+            verdicts: serde_json::json!(verdicts),
         });
         if matches!(reply.outcome, Outcome::Refused(_))
             && let Some(lane) = self.lanes.get_mut(&lane)
@@ -155,7 +99,6 @@ impl Engine {
             return;
         };
         self.hear_feedback(&lane, &account, reply, quota.as_deref(), true, at, draft);
-        let verdicts = verdicts(reply, &jobs);
         self.note_trust(&lane, &verdicts, &jobs, reply);
         for (job, verdict) in jobs.iter().zip(verdicts) {
             self.settle_item(&lane, &account, &submission, *job, verdict, at, draft);
@@ -164,22 +107,29 @@ impl Engine {
 
     /// One unknown answer makes the lane careful; one acceptance ends that. A batch that was refused
     /// as a whole is halved.
-    fn note_trust(&mut self, key: &LaneKey, verdicts: &[Verdicts], jobs: &[JobId], reply: &Reply) {
+    fn note_trust(
+        &mut self,
+        key: &LaneKey,
+        verdicts: &[ItemVerdict],
+        jobs: &[JobId],
+        reply: &Reply,
+    ) {
         let Some(lane) = self.lanes.get_mut(key) else {
             return;
         };
-        if verdicts.iter().any(|v| matches!(v, Verdicts::Unknown(_))) {
+        if verdicts
+            .iter()
+            .any(|v| matches!(v, ItemVerdict::Unknown { .. }))
+        {
             lane.careful = true;
             lane.answers_are_ambiguous |= matches!(reply.outcome, Outcome::Submitted(_));
         } else if verdicts
             .iter()
-            .any(|v| matches!(v, Verdicts::Accepted { .. }))
+            .any(|v| matches!(v, ItemVerdict::Accepted { .. }))
         {
             lane.careful = false;
         }
-        let spoiled = matches!(&reply.outcome, Outcome::Refused(refusal)
-            if verdict_of(refusal) == Verdict::Never);
-        if spoiled && jobs.len() > 1 {
+        if is_spoiled(reply) && jobs.len() > 1 {
             let (left, right) = jobs.split_at(jobs.len() / 2);
             lane.parts.push_back(left.to_vec());
             lane.parts.push_back(right.to_vec());
@@ -191,13 +141,13 @@ impl Engine {
         clippy::too_many_arguments,
         reason = "one item of an answer with all that it is about"
     )]
-    fn settle_item(
+    pub(crate) fn settle_item(
         &mut self,
         key: &LaneKey,
         account: &Account,
         submission: &SubmissionId,
         job: JobId,
-        verdict: Verdicts,
+        verdict: ItemVerdict,
         at: Timestamp,
         draft: &mut Draft,
     ) {
@@ -207,7 +157,7 @@ impl Engine {
         let mut change = untouched(submission, job, Fate::Open, at);
         let mut seen = None;
         let event = match verdict {
-            Verdicts::Accepted {
+            ItemVerdict::Accepted {
                 remote_id,
                 matched_by,
                 job,
@@ -228,9 +178,9 @@ impl Engine {
                     status: status.filter(|status| !status.is_empty()),
                 }
             }
-            Verdicts::Refused(verdict, fault) => {
+            ItemVerdict::Refused { verdict, why } => {
                 change.outcome = Fate::Refused;
-                change.reason = Some(fault.message.clone());
+                change.reason = Some(why.message.clone());
                 change.ended = true;
                 if verdict == Verdict::TryAgain {
                     let wait = account.timing.retry(open.job.work.attempt);
@@ -239,10 +189,10 @@ impl Engine {
                 Event::Refused {
                     submission: submission.clone(),
                     verdict,
-                    fault,
+                    fault: why,
                 }
             }
-            Verdicts::Unknown(why) => {
+            ItemVerdict::Unknown { why } => {
                 change.outcome = Fate::Unknown;
                 change.reason = Some(why.message.clone());
                 open.next_read = at + account.timing.evidence_first;

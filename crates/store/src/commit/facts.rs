@@ -14,14 +14,16 @@ statements! {
         sqlite: "update submissions set \
               answered_at = a.value ->> 'at', http_status = a.value ->> 'http_status', \
               answer = a.value ->> 'answer', \
+              verdicts = a.value -> 'verdicts', \
               correlation_id = coalesce(a.value ->> 'correlation_id', submissions.correlation_id) \
             from json_each(?1) as a \
             where submissions.id = a.value ->> 'submission' and submissions.http_status is null",
         postgres: "update submissions set \
               answered_at = a.at, http_status = a.http_status, answer = a.answer, \
+              verdicts = a.verdicts, \
               correlation_id = coalesce(a.correlation_id, submissions.correlation_id) \
             from jsonb_to_recordset($1::jsonb) as a (submission text, at timestamptz, http_status bigint, \
-              answer text, correlation_id text) \
+              answer text, correlation_id text, verdicts jsonb) \
             where submissions.id = a.submission and submissions.http_status is null",
     };
     /// The later of two times stays: a slot must not age too early.

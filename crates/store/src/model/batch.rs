@@ -61,6 +61,8 @@ pub struct SubmissionAnswer {
     pub answer: Option<String>,
     /// The provider's correlation id.
     pub correlation_id: Option<String>,
+    /// What each job learned from it, in the order of the body, in the engine's own words.
+    pub verdicts: serde_json::Value,
 }
 
 /// A request was answered, or timed out: from here on its slot ages.

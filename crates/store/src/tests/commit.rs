@@ -259,6 +259,7 @@ fn answer(name: &str, http_status: Option<u16>) -> SubmissionAnswer {
         http_status,
         answer: Some(format!("said {http_status:?}")),
         correlation_id: None,
+        verdicts: serde_json::json!([]),
     }
 }
 

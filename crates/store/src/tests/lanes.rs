@@ -4,17 +4,27 @@ use domain::Provider;
 
 use super::on_both;
 use super::support::{Fresh, at, lane, options};
-use crate::{LaneKey, Options, SchemaState, Store, StoreError};
+use crate::{LaneHold, LaneKey, Options, SchemaState, Store, StoreError};
 
 on_both!(
     a_lane_has_one_owner_at_a_time,
     each_takeover_raises_the_epoch,
     a_hold_notices_that_its_epoch_is_gone,
     a_heartbeat_is_written_for_owned_lanes_only,
+    a_fleet_sees_who_has_what_and_lanes_change_hands,
     migrating_twice_changes_nothing,
     two_that_migrate_at_once_both_end_well,
     a_newer_schema_is_named,
 );
+
+const LEASE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Whether all that it holds is still its own.
+async fn ours(hold: &mut LaneHold) -> bool {
+    let keys: Vec<LaneKey> = hold.epochs.iter().map(|(lane, _)| lane.clone()).collect();
+    let look = hold.look(&keys, LEASE, at(0)).await;
+    look.is_ok_and(|look| look.is_ours)
+}
 
 async fn a_lane_has_one_owner_at_a_time(fresh: Fresh) {
     let hold = fresh.hold().await;
@@ -26,7 +36,7 @@ async fn a_lane_has_one_owner_at_a_time(fresh: Fresh) {
         let mut theirs = said.unwrap();
         assert_eq!(theirs.missed, [lane()]);
         assert_eq!(theirs.epochs[0].0, second);
-        assert!(theirs.check().await);
+        assert!(ours(&mut theirs).await);
     } else {
         let error = said.unwrap_err();
         let StoreError::Held { by } = &error else {
@@ -47,7 +57,7 @@ async fn a_lane_has_one_owner_at_a_time(fresh: Fresh) {
             _ => tokio::task::yield_now().await,
         }
     }
-    assert!(gained.unwrap().check().await);
+    assert!(ours(&mut gained.unwrap()).await);
 }
 
 async fn each_takeover_raises_the_epoch(fresh: Fresh) {
@@ -66,17 +76,17 @@ async fn each_takeover_raises_the_epoch(fresh: Fresh) {
 
 async fn a_hold_notices_that_its_epoch_is_gone(fresh: Fresh) {
     let mut hold = fresh.hold().await;
-    assert!(hold.check().await);
+    assert!(ours(&mut hold).await);
     let mut stranger = fresh.stranger().await;
     stranger
         .run("update lanes set epoch = epoch + 1")
         .await
         .unwrap();
-    assert!(!hold.check().await);
+    assert!(!ours(&mut hold).await);
 
     drop(hold);
     let mut hold = fresh.other_lane("second").await;
-    assert!(hold.check().await);
+    assert!(ours(&mut hold).await);
     if fresh.is_postgres() {
         let sql = "select pg_terminate_backend(pid)::text from pg_locks \
             where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())";
@@ -85,26 +95,74 @@ async fn a_hold_notices_that_its_epoch_is_gone(fresh: Fresh) {
         let path = fresh.url.trim_start_matches("sqlite://");
         std::fs::remove_file(format!("{path}.lock")).unwrap();
     }
-    assert!(!hold.check().await);
+    assert!(!ours(&mut hold).await);
 }
 
 async fn a_heartbeat_is_written_for_owned_lanes_only(fresh: Fresh) {
-    let hold = fresh.hold().await;
-    hold.beat(at(7)).await.unwrap();
-    assert_eq!(
-        fresh.store.lane_owners().await.unwrap()[0].heartbeat_at,
-        at(7)
-    );
+    let beat_at = async |fresh: &Fresh| fresh.store.lane_owners().await.unwrap()[0].heartbeat_at;
+    let mut hold = fresh.hold().await;
+    let taken = beat_at(&fresh).await;
+    assert!(hold.look(&[lane()], LEASE, at(7)).await.unwrap().is_ours);
+    let beaten = beat_at(&fresh).await;
+    if fresh.is_postgres() {
+        // By the server's clock: the processes of a fleet need not agree on the time.
+        assert!(beaten > taken);
+    } else {
+        assert_eq!(beaten, at(7));
+    }
     let mut stranger = fresh.stranger().await;
     stranger
         .run("update lanes set epoch = epoch + 1")
         .await
         .unwrap();
-    hold.beat(at(9)).await.unwrap();
-    assert_eq!(
-        fresh.store.lane_owners().await.unwrap()[0].heartbeat_at,
-        at(7)
-    );
+    assert!(!hold.look(&[lane()], LEASE, at(9)).await.unwrap().is_ours);
+    assert_eq!(beat_at(&fresh).await, beaten);
+}
+
+async fn a_fleet_sees_who_has_what_and_lanes_change_hands(fresh: Fresh) {
+    if !fresh.is_postgres() {
+        // One process owns a file.
+        let mut hold = fresh.hold().await;
+        let look = hold.look(&[lane()], LEASE, at(1)).await.unwrap();
+        assert_eq!(look.members.len(), 1);
+        assert!(look.members[0].me && look.members[0].lanes == [lane()]);
+        assert!(!hold.evict(&lane()).await.unwrap());
+        return;
+    }
+    let second = LaneKey("second".to_owned());
+    let wanted = [(lane(), Provider::Jakov), (second.clone(), Provider::Jarai)];
+    let keys = [lane(), second.clone()];
+    let mut one = fresh.store.take_lanes(&wanted, "one", at(1)).await.unwrap();
+    let other = fresh.other().await;
+    let mut two = other.take_lanes(&wanted, "two", at(2)).await.unwrap();
+    assert_eq!((one.epochs.len(), two.missed.len()), (2, 2));
+    let look = two.look(&keys, LEASE, at(3)).await.unwrap();
+    let (me, them): (Vec<_>, Vec<_>) = look.members.iter().partition(|member| member.me);
+    assert!(me.len() == 1 && me[0].lanes.is_empty(), "{look:?}");
+    assert!(them.len() == 1 && them[0].lanes == keys, "{look:?}");
+    assert!(look.stale.is_empty());
+
+    one.give_away(&second).await.unwrap();
+    let gained = two.take(&wanted, at(4)).await.unwrap();
+    assert_eq!(gained.len(), 1);
+    assert_eq!((gained[0].0.clone(), gained[0].1.0), (second, 2));
+    assert!(ours(&mut one).await && ours(&mut two).await);
+
+    // A frozen owner still has its lock; after its lease its session is ended.
+    let sql = "update lanes set heartbeat_at = now() - interval '1 hour' where lane <> 'second'";
+    fresh.stranger().await.run(sql).await.unwrap();
+    let look = two.look(&keys, LEASE, at(5)).await.unwrap();
+    assert_eq!(look.stale, [lane()]);
+    assert!(two.evict(&lane()).await.unwrap());
+    let mut gained = Vec::new();
+    for _ in 0..200 {
+        gained = two.take(&wanted[..1], at(6)).await.unwrap();
+        if !gained.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(gained[0].1.0, 2);
+    assert!(!ours(&mut one).await && ours(&mut two).await);
 }
 
 async fn migrating_twice_changes_nothing(fresh: Fresh) {

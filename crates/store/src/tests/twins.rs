@@ -91,6 +91,7 @@ async fn hear(fresh: &Fresh, epoch: Epoch, first: &Job, second: &Job) {
         http_status: Some(202),
         answer: Some("{\"ok\": true}".to_owned()),
         correlation_id: Some("c".to_owned()),
+        verdicts: serde_json::json!([{ "unknown": "x" }]),
     }];
     batch.answered = vec![RequestAnswered {
         id: "q1".to_owned(),
