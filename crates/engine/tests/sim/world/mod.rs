@@ -20,24 +20,28 @@
 //!     .play(Chances::none())
 //! ```
 
+mod fate;
+mod fleet;
 mod play;
 mod process;
 mod timetable;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use domain::{JobId, Timestamp};
+use domain::{JobId, Provider, Timestamp};
 use engine::Account;
 use sandbox::{Options, Sandbox};
-use store::{NewJob, Store};
+use store::{LaneKey, NewJob, Store};
 
 use crate::accounts::{BASE, accounts};
+use crate::database::Database;
 use crate::faults::{Chances, Faults};
 use crate::rows;
 use crate::summary::Summary;
+use fate::Fate;
 use process::Process;
 use timetable::{Coming, Timetable};
 
@@ -58,6 +62,8 @@ pub(crate) enum Outside {
     Command(JobId, &'static str, Option<&'static str>),
     /// Something happens at the provider.
     Provider(AtProvider),
+    /// The wall clock of our machines jumps by so many milliseconds; the provider's does not.
+    ClockStep(i64),
 }
 
 impl fmt::Debug for Outside {
@@ -66,6 +72,7 @@ impl fmt::Debug for Outside {
             Self::Insert(rows) => write!(f, "insert {} rows", rows.len()),
             Self::Command(job, command, value) => write!(f, "{command} {value:?} of {job}"),
             Self::Provider(_) => write!(f, "something at the provider"),
+            Self::ClockStep(millis) => write!(f, "the clock steps by {millis} ms"),
         }
     }
 }
@@ -81,9 +88,28 @@ pub(crate) struct Builder {
     accounts: Vec<Change<Vec<Account>>>,
     happenings: Vec<(Duration, Outside)>,
     end: Duration,
+    start: Timestamp,
+    processes: usize,
+    url: Option<String>,
 }
 
 impl Builder {
+    /// So many processes over one database, where it is not one.
+    pub(crate) fn processes(self, processes: usize) -> Self {
+        Self { processes, ..self }
+    }
+
+    /// Another beginning than [`START`].
+    pub(crate) fn start(self, start: Timestamp) -> Self {
+        Self { start, ..self }
+    }
+
+    /// An empty database of the caller's, instead of a SQLite file.
+    pub(crate) fn database(self, url: &str) -> Self {
+        let url = Some(url.to_owned());
+        Self { url, ..self }
+    }
+
     /// Other rows than the small mixed run.
     pub(crate) fn rows(self, rows: Vec<NewJob>) -> Self {
         Self { rows, ..self }
@@ -124,13 +150,13 @@ impl Builder {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut world = self.open().await;
-            world.play(chances).await;
+            let mut world = self.open(chances).await;
+            world.play().await;
             Summary::of(world).await
         })
     }
 
-    async fn open(self) -> World {
+    async fn open(self, chances: Chances) -> World {
         let seed = self.seed;
         let mut options = if self.faults.shapes {
             Options::from_seed(seed)
@@ -152,28 +178,44 @@ impl Builder {
         for change in self.accounts {
             change(&mut accounts);
         }
-        let folder = tempfile::tempdir().unwrap();
-        let store = open_store(&folder).await;
-        store.insert_jobs(&self.rows).await.unwrap();
+        let mut lanes: Vec<_> = (accounts.iter())
+            .map(|account| (account.lane.clone(), account.provider))
+            .collect();
+        lanes.sort();
+        lanes.dedup();
+        let database = Database::open(self.url).await;
+        database.store.insert_jobs(&self.rows).await.unwrap();
         let mut timetable = Timetable::default();
         for (after, what) in self.happenings {
-            timetable.add(START + after, Coming::Outside(what));
+            timetable.add(self.start + after, Coming::Outside(what));
         }
+        let processes = 0..self.processes as u64;
         World {
             seed,
             shapes: self.faults.shapes,
             never_released: self.faults.never_released,
-            now: START,
-            end: START + self.end,
+            now: self.start,
+            end: self.start + self.end,
+            wall_offset: 0,
             rng: fastrand::Rng::with_seed(seed),
+            fate: Fate::new(seed, chances),
             provider: Sandbox::new(options),
             accounts,
-            store,
-            _folder: folder,
+            lanes,
+            store: database.store,
+            url: database.url,
+            _folder: database.folder,
             inserted: self.rows.len() as u64,
             timetable,
-            process: Process::default(),
+            processes: processes
+                .map(|life| Process::new(life, self.start))
+                .collect(),
+            lives: self.processes as u64,
+            locks: BTreeMap::new(),
+            beats: BTreeMap::new(),
             crashes: BTreeMap::new(),
+            sometimes: BTreeMap::new(),
+            last_fault: self.start,
             unanswered: 0,
             stored: BTreeMap::new(),
             history: Vec::new(),
@@ -182,37 +224,41 @@ impl Builder {
     }
 }
 
-async fn open_store(folder: &tempfile::TempDir) -> Store {
-    let url = format!("sqlite://{}", folder.path().join("sim.db").display());
-    let options = store::Options {
-        sqlite_synchronous: store::Synchronous::Off,
-        create: true,
-        ..store::Options::default()
-    };
-    let store = Store::open(&url, options).await.unwrap();
-    store.migrate().await.unwrap();
-    store
-}
-
 /// All there is.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) shapes: bool,
-    never_released: bool,
+    pub(crate) never_released: bool,
+    /// True time, which is the provider's.
     pub(crate) now: Timestamp,
     end: Timestamp,
+    /// How far our wall clock is off, in milliseconds.
+    wall_offset: i64,
     rng: fastrand::Rng,
+    fate: Fate,
     pub(crate) provider: Sandbox,
     accounts: Vec<Account>,
+    lanes: Vec<(LaneKey, Provider)>,
     pub(crate) store: Store,
+    pub(crate) url: String,
     /// The database's; it goes with the world.
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
     /// Rows that other programs inserted.
     pub(crate) inserted: u64,
     timetable: Timetable,
-    process: Process,
+    processes: Vec<Process>,
+    /// Starts of processes so far.
+    lives: u64,
+    /// Which life has which lane, where there are several processes.
+    locks: BTreeMap<LaneKey, u64>,
+    /// When each life last showed a sign of it.
+    beats: BTreeMap<u64, Timestamp>,
     pub(crate) crashes: BTreeMap<&'static str, u64>,
+    /// What happened in this history and does not happen in each.
+    pub(crate) sometimes: BTreeMap<&'static str, u64>,
+    /// When the last crash, freeze or jump of the clock was over.
+    pub(crate) last_fault: Timestamp,
     /// Requests that got no answer although nobody died.
     pub(crate) unanswered: u64,
     /// Files in our storage, with their hashes.
@@ -232,11 +278,20 @@ impl World {
             accounts: Vec::new(),
             happenings: Vec::new(),
             end: END,
+            start: START,
+            processes: 1,
+            url: None,
         }
     }
 
-    fn chance(&mut self, thousandths: u32) -> bool {
-        self.rng.u32(0..1_000) < thousandths
+    /// Points that the processes passed.
+    pub(crate) fn points(&self) -> u64 {
+        self.fate.points
+    }
+
+    /// Something happened that does not happen in every history.
+    pub(crate) fn saw(&mut self, what: &'static str) {
+        *self.sometimes.entry(what).or_default() += 1;
     }
 
     /// How long something takes on its way.

@@ -1,79 +1,90 @@
-//! The course of a history: time goes on to the next thing, the process steps, until nothing is left
-//! that goes on by itself.
+//! The course of a history: time goes on to the next thing, the processes whose turn it is step, until
+//! nothing is left that goes on by itself.
 
 use std::time::Duration;
 
 use domain::{Status, Timestamp};
-use engine::Engine;
 
-use super::process::Tick;
 use super::timetable::Coming;
 use super::{Outside, World};
-use crate::faults::Chances;
 
 /// Evidence about jobs in doubt takes a while to come.
 const EVIDENCE: Duration = Duration::from_secs(1_200);
 
 impl World {
     /// Plays to the end.
-    pub(super) async fn play(&mut self, chances: Chances) {
-        'lives: loop {
-            let (mut engine, hold) = self.start().await;
-            loop {
-                match self.tick(&mut engine, chances).await {
-                    Tick::Restart => {
-                        drop(hold);
-                        continue 'lives;
-                    }
-                    Tick::Wait(wake_at) => {
-                        let over = self.now > self.end || self.is_idle(&engine).await;
-                        if over || !self.advance(&mut engine, wake_at).await {
-                            break 'lives;
-                        }
-                    }
+    pub(super) async fn play(&mut self) {
+        loop {
+            let mut order: Vec<usize> = (0..self.processes.len()).collect();
+            self.rng.shuffle(&mut order);
+            for who in order {
+                let process = &self.processes[who];
+                if process.next() > self.now {
+                    continue;
                 }
+                if process.frozen_until.is_some() {
+                    self.thaw(who);
+                } else {
+                    self.turn(who).await;
+                }
+            }
+            if self.now > self.end || self.is_idle().await || !self.advance().await {
+                return;
             }
         }
     }
 
     /// Whether nothing is left that goes on by itself.
-    async fn is_idle(&self, engine: &Engine) -> bool {
-        let outlook = engine.outlook();
-        let looked = outlook
-            .youngest_doubt
-            .is_none_or(|since| since + EVIDENCE < self.now);
-        outlook.working == 0
-            && looked
-            && (outlook.awaiting_approval == 0 || self.never_released)
-            && self.process.in_air.is_empty()
-            && self.process.unheard.is_empty()
+    async fn is_idle(&self) -> bool {
+        let quiet = self.processes.iter().all(|process| {
+            let Some(engine) = &process.engine else {
+                // The dead one is still to start, and to settle what it left; a spare one has nothing.
+                return false;
+            };
+            let outlook = engine.outlook();
+            let looked = outlook
+                .youngest_doubt
+                .is_none_or(|since| since + EVIDENCE < self.wall());
+            outlook.working == 0
+                && looked
+                && (outlook.awaiting_approval == 0 || self.never_released)
+                && process.frozen_until.is_none()
+                && process.in_air.is_empty()
+                && process.unheard.is_empty()
+        });
+        quiet
+            && self.all_lanes_are_owned()
             && !self.timetable.expects_outside()
             && self.nothing_pending().await
     }
 
     async fn nothing_pending(&self) -> bool {
         let counts = self.store.counts(None).await.unwrap();
-        counts.iter().all(|count| count.status != Status::Pending)
+        let open = [Status::Pending, Status::Submitting];
+        counts.iter().all(|count| !open.contains(&count.status))
     }
 
-    /// Time goes on to the next event, or to `wake_at`. Whether there is anything left.
-    async fn advance(&mut self, engine: &mut Engine, wake_at: Option<Timestamp>) -> bool {
-        let Some(at) = [self.timetable.next(), wake_at].into_iter().flatten().min() else {
+    /// Time goes on to the next event, or to somebody's turn. Whether there is anything left.
+    async fn advance(&mut self) -> bool {
+        let turns = self.processes.iter().map(|process| process.next());
+        let turn: Option<Timestamp> = turns.min();
+        let Some(at) = [self.timetable.next(), turn].into_iter().flatten().min() else {
             return false;
         };
         self.now = self.now.max(at);
         while let Some(what) = self.timetable.take(self.now) {
             match what {
+                Coming::Send(act, life) => self.send(act, life),
                 Coming::Arrive(act, life) => self.arrive(act, life),
-                Coming::Deliver(report, life, no) if life == self.process.life => {
-                    self.process.in_air.remove(&report.flight);
-                    self.process.unheard.push(report);
-                    self.process.unheard_numbers.extend(no);
-                }
-                Coming::Deliver(..) => {}
+                Coming::Deliver(flight, said, life, no) => self.deliver(flight, said, life, no),
                 Coming::Outside(what) => {
                     self.happen(what).await;
-                    engine.notice_writes();
+                    for process in &mut self.processes {
+                        if let Some(engine) = &mut process.engine {
+                            engine.notice_writes();
+                            process.due = self.now;
+                        }
+                    }
                 }
             }
         }
@@ -90,6 +101,11 @@ impl World {
                 self.store.add_command(job, command, value).await.unwrap();
             }
             Outside::Provider(happens) => happens(&mut self.provider, self.now.as_millis()),
+            Outside::ClockStep(millis) => {
+                self.wall_offset += millis;
+                self.last_fault = self.now;
+                self.saw("the wall clock jumped");
+            }
         }
     }
 }

@@ -5,153 +5,363 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::Timestamp;
-use engine::{Act, Engine, FlightId, Here, Report};
-use store::{Epoch, Fuse, FuseMode, LaneHold, LaneKey};
+use engine::{Act, Engine, FlightId, Here, Report, Said};
+use store::{Epoch, Fuse, FuseMode, LaneHold, LaneKey, StoreError};
 
 use super::World;
 use super::timetable::Coming;
-use crate::faults::Chances;
+use crate::faults::Place;
 
-/// What a process has in mind beside its engine.
-#[derive(Debug, Default)]
+/// A process, alive or about to start.
+#[derive(Debug)]
 pub(super) struct Process {
-    /// How often it died: answers to an earlier life are lost.
+    /// Names this start of it: answers to an earlier life are lost.
     pub(super) life: u64,
+    /// What it runs, between its sessions none.
+    pub(super) engine: Option<Engine>,
+    /// SQLite's lock, where it is the only process.
+    hold: Option<LaneHold>,
+    /// The lanes of this session.
+    pub(super) epochs: Vec<(LaneKey, Epoch)>,
+    /// The lanes as they were last held.
+    pub(super) held: Vec<(LaneKey, Epoch)>,
     /// Handed out, and not yet reported.
     pub(super) in_air: BTreeSet<FlightId>,
-    /// The lanes as they were last held.
-    held: Vec<(LaneKey, Epoch)>,
     /// Reported, and not yet durable.
     pub(super) unheard: Vec<Report>,
     /// The provider's numbers of the requests whose answers are not yet durable.
-    pub(super) unheard_numbers: Vec<u64>,
+    unheard_numbers: Vec<u64>,
+    /// It does something then, by the world's time.
+    pub(super) due: Timestamp,
+    /// It looks at its lanes then.
+    pub(super) tend_at: Timestamp,
+    /// Requests may leave until then, by its clock; no limit where it is the only process.
+    pub(super) permit: Option<Timestamp>,
+    /// It does nothing until then, and does not know it.
+    pub(super) frozen_until: Option<Timestamp>,
+    /// Acts that its hands were about to send when it froze.
+    pub(super) outbox: Vec<Act>,
+    /// Answers that came while it was frozen.
+    pub(super) letters: Vec<(FlightId, Said, Option<u64>)>,
 }
 
-/// How a tick ended.
-pub(super) enum Tick {
-    /// The next one is due then, if nothing happens before.
-    Wait(Option<Timestamp>),
-    /// The process is to start again.
-    Restart,
+impl Process {
+    pub(super) fn new(life: u64, due: Timestamp) -> Self {
+        Self {
+            life,
+            engine: None,
+            hold: None,
+            epochs: Vec::new(),
+            held: Vec::new(),
+            in_air: BTreeSet::new(),
+            unheard: Vec::new(),
+            unheard_numbers: Vec::new(),
+            due,
+            tend_at: due,
+            permit: None,
+            frozen_until: None,
+            outbox: Vec::new(),
+            letters: Vec::new(),
+        }
+    }
+
+    /// What this process knows of its own earlier sessions.
+    pub(super) fn here(&self, others_may_live: bool) -> Here {
+        let unheard = self.unheard.iter().map(|report| report.flight.clone());
+        Here {
+            flights: self.in_air.iter().cloned().chain(unheard).collect(),
+            held: self.held.clone(),
+            others_may_live,
+        }
+    }
+
+    /// The session ends; what is on the wire is remembered.
+    pub(super) fn end_session(&mut self) {
+        self.engine = None;
+        self.hold = None;
+        if !self.epochs.is_empty() {
+            self.held = std::mem::take(&mut self.epochs);
+        }
+    }
+
+    /// When it does something next.
+    pub(super) fn next(&self) -> Timestamp {
+        self.frozen_until.unwrap_or(self.due)
+    }
 }
 
 impl World {
-    /// The process dies. What it had handed out and not sent is gone or on its way; what was on the
-    /// way to it is lost.
-    fn crash(&mut self, place: &'static str) {
-        self.note(&format!("crash {place}"));
-        *self.crashes.entry(place).or_default() += 1;
-        // A new process knows nothing of the old one.
-        let dead = std::mem::take(&mut self.process);
-        self.process.life = dead.life + 1;
+    /// Which process has this life.
+    pub(super) fn alive(&self, life: u64) -> Option<usize> {
+        self.processes.iter().position(|it| it.life == life)
+    }
+
+    /// Passes a point; whether the process dies there.
+    pub(super) fn dies(&mut self, who: usize, place: Place) -> bool {
+        let strikes = self.fate.strikes();
+        if strikes {
+            self.crash(who, place);
+        }
+        strikes
+    }
+
+    /// The process dies. What it had handed out and not sent is gone; what was sent is on its way; what
+    /// was on the way to it is lost.
+    fn crash(&mut self, who: usize, place: Place) {
+        let point = self.fate.points;
+        self.note(&format!("{who} at point {point}: {}", place.name()));
+        self.count_crash(place);
+        self.fate.struck();
+        let away = self.downtime();
+        self.lives += 1;
+        let reborn = Process::new(self.lives, self.now + away);
+        let dead = std::mem::replace(&mut self.processes[who], reborn);
+        self.locks.retain(|_, owner| *owner != dead.life);
         let mut lost = dead.unheard_numbers;
-        let rng = &mut self.rng;
+        lost.extend(dead.letters.iter().filter_map(|(.., no)| *no));
         self.timetable.drop_where(|what| match what {
-            Coming::Arrive(..) => rng.bool(),
-            Coming::Deliver(_, _, no) => {
+            Coming::Send(_, life) => *life == dead.life,
+            Coming::Deliver(_, _, life, no) if *life == dead.life => {
                 lost.extend(*no);
                 true
             }
-            Coming::Outside(_) => false,
+            Coming::Deliver(..) | Coming::Arrive(..) | Coming::Outside(_) => false,
         });
         for no in lost {
             self.provider.answer_lost(no);
         }
-        self.now = self.now + Duration::from_millis(self.rng.u64(1..20_000));
     }
 
-    fn hand_out(&mut self, acts: Vec<Act>) {
-        for act in acts {
-            self.process.in_air.insert(act.flight().clone());
-            let at = self.now + self.delay();
-            self.timetable
-                .add(at, Coming::Arrive(act, self.process.life));
+    pub(super) fn count_crash(&mut self, place: Place) {
+        *self.crashes.entry(place.name()).or_default() += 1;
+        self.last_fault = self.now;
+    }
+
+    /// How long it takes until somebody starts the process again: seconds, now and then hours.
+    fn downtime(&mut self) -> Duration {
+        if self.rng.u32(..24) == 0 {
+            self.saw("away for longer than a link lives");
+            return Duration::from_secs(self.rng.u64(60..7_200));
         }
+        Duration::from_millis(self.rng.u64(1..20_000))
+    }
+
+    /// It is this process's turn: it starts, looks at its lanes, and steps.
+    pub(super) async fn turn(&mut self, who: usize) {
+        let life = self.processes[who].life;
+        if self.processes[who].engine.is_none() {
+            self.start(who).await;
+        }
+        if self.is_fleet() && self.is_up(who, life) && self.now >= self.processes[who].tend_at {
+            self.tend(who).await;
+        }
+        if self.is_up(who, life) {
+            self.tick(who).await;
+        }
+        let tend_at = self.processes[who].tend_at;
+        if self.is_fleet() && self.is_up(who, life) {
+            self.processes[who].due = self.processes[who].due.min(tend_at);
+        }
+    }
+
+    fn is_up(&self, who: usize, life: u64) -> bool {
+        self.processes[who].life == life && self.processes[who].engine.is_some()
     }
 
     /// The process starts, or starts over after trouble with the database.
-    pub(super) async fn start(&mut self) -> (Engine, LaneHold) {
-        let mut lanes: Vec<_> = self
-            .accounts
-            .iter()
-            .map(|a| (a.lane.clone(), a.provider))
-            .collect();
-        lanes.sort();
-        let hold = self
-            .store
-            .take_lanes(&lanes, "sim", self.now)
-            .await
-            .unwrap();
-        let process = &mut self.process;
-        let unheard = process.unheard.iter().map(|report| report.flight.clone());
-        let here = Here {
-            flights: process.in_air.iter().cloned().chain(unheard).collect(),
-            held: std::mem::replace(&mut process.held, hold.epochs.clone()),
+    async fn start(&mut self, who: usize) {
+        let mut hold = None;
+        let mut epochs = Vec::new();
+        if !self.is_fleet() {
+            let wall = self.wall();
+            let taken = self.store.take_lanes(&self.lanes, "sim", wall).await;
+            let taken = taken.unwrap();
+            epochs.clone_from(&taken.epochs);
+            hold = Some(taken);
+        }
+        let here = self.processes[who].here(self.is_fleet());
+        let seed = self.rng.u64(..);
+        let (store, accounts, wall) = (self.store.clone(), self.accounts.clone(), self.wall());
+        let trouble = self.trouble_of_loading(who);
+        let loaded = Engine::load(store, accounts, &epochs, &here, seed, wall).await;
+        let burnt = self.take_fuse();
+        match loaded {
+            Ok(engine) => {
+                let process = &mut self.processes[who];
+                process.engine = Some(engine);
+                process.hold = hold;
+                process.epochs = epochs;
+                process.due = self.now;
+                process.tend_at = self.now;
+                if self.is_fleet() {
+                    self.processes[who].permit = Some(Timestamp::default());
+                }
+            }
+            Err(error) => {
+                drop(hold);
+                self.processes[who].held = epochs;
+                self.failed(who, burnt, trouble, &error);
+            }
+        }
+    }
+
+    /// Whether the next load fails, and where.
+    pub(super) fn trouble_of_loading(&mut self, _who: usize) -> Option<Place> {
+        for (place, mode) in [
+            (Place::BeforeLoadCommit, FuseMode::BeforeBegin),
+            (Place::AfterLoadCommit, FuseMode::AfterCommit),
+        ] {
+            if self.fate.strikes() {
+                self.store.set_fuse(Some(Fuse { nth: 1, mode }));
+                return Some(place);
+            }
+        }
+        None
+    }
+
+    /// Whether the fuse has blown; takes it out.
+    pub(super) fn take_fuse(&mut self) -> bool {
+        let burnt = self.store.fuse().is_none();
+        self.store.set_fuse(None);
+        burnt
+    }
+
+    /// A transaction failed as planned: the process dies of it, or starts over.
+    pub(super) fn failed(
+        &mut self,
+        who: usize,
+        burnt: bool,
+        trouble: Option<Place>,
+        error: &StoreError,
+    ) {
+        let Some(place) = trouble.filter(|_| burnt) else {
+            panic!("seed {}: only the fuse fails: {error:?}", self.seed);
         };
-        let engine = Engine::load(
-            self.store.clone(),
-            self.accounts.clone(),
-            &hold.epochs,
-            &here,
-            self.rng.u64(..),
-            self.now,
-        )
-        .await
-        .unwrap();
-        (engine, hold)
+        if place == Place::DatabaseTrouble {
+            self.note(&format!("{who}: database trouble"));
+            self.count_crash(place);
+            self.end_session(who);
+        } else {
+            self.crash(who, place);
+        }
+    }
+
+    /// Its lanes are free; it starts over soon.
+    pub(super) fn end_session(&mut self, who: usize) {
+        let life = self.processes[who].life;
+        self.locks.retain(|_, owner| *owner != life);
+        let process = &mut self.processes[who];
+        process.end_session();
+        process.due = self.now + Duration::from_millis(100);
+        if process.permit.is_some() {
+            // The locks go with the session.
+            process.permit = Some(Timestamp::default());
+        }
+    }
+
+    fn hand_out(&mut self, who: usize, acts: Vec<Act>) {
+        let life = self.processes[who].life;
+        for act in acts {
+            self.processes[who].in_air.insert(act.flight().clone());
+            let at = self.now + Duration::from_millis(self.rng.u64(..20));
+            self.timetable.add(at, Coming::Send(act, life));
+        }
+    }
+
+    /// What may go wrong with this tick's transaction.
+    fn trouble_of_tick(&mut self) -> Option<Place> {
+        let place = if self.fate.strikes() {
+            Place::BeforeCommit
+        } else if self.fate.strikes() {
+            Place::AfterCommit
+        } else if self.fate.strikes() {
+            Place::DatabaseTrouble
+        } else {
+            return None;
+        };
+        let mode = match place {
+            Place::AfterCommit => FuseMode::AfterCommit,
+            Place::DatabaseTrouble if self.rng.bool() => FuseMode::AfterCommit,
+            _ => FuseMode::BeforeBegin,
+        };
+        self.store.set_fuse(Some(Fuse { nth: 1, mode }));
+        Some(place)
     }
 
     /// One tick: the process steps, and may die at any place of it.
-    pub(super) async fn tick(&mut self, engine: &mut Engine, chances: Chances) -> Tick {
+    async fn tick(&mut self, who: usize) {
         self.ticks += 1;
-        if self.chance(chances.before_step) {
-            self.crash("before a step");
-            return Tick::Restart;
+        if self.dies(who, Place::BeforeStep) {
+            return;
         }
-        let before = self.chance(chances.before_commit);
-        let after = !before && self.chance(chances.after_commit);
-        let database = !before && !after && self.chance(chances.database);
-        let mode = if after || (database && self.rng.bool()) {
-            FuseMode::AfterCommit
-        } else {
-            FuseMode::BeforeBegin
+        let replaced = self.is_fleet() && self.is_replaced(who).await;
+        let trouble = self.trouble_of_tick();
+        let Some(mut engine) = self.processes[who].engine.take() else {
+            return;
         };
-        if before || after || database {
-            self.store.set_fuse(Some(Fuse { nth: 1, mode }));
-        }
         // Somebody else writes now and then.
-        if self.chance(50) {
+        if self.rng.u32(..20) == 0 {
             engine.notice_writes();
         }
-        let reports = std::mem::take(&mut self.process.unheard);
-        let result = engine.step(self.now, &reports).await;
-        let burnt = self.store.fuse().is_none();
-        self.store.set_fuse(None);
+        let reports = std::mem::take(&mut self.processes[who].unheard);
+        let numbers = std::mem::take(&mut self.processes[who].unheard_numbers);
+        let wall = self.wall();
+        let result = engine.step(wall, &reports).await;
+        let burnt = self.take_fuse();
+        self.processes[who].engine = Some(engine);
         match result {
             Ok(plan) => {
-                self.process.unheard_numbers.clear();
-                self.hand_out(plan.acts);
-                if self.chance(chances.after_hand_out) {
-                    self.crash("after the hand-out");
-                    return Tick::Restart;
+                if replaced {
+                    // What it heard about jobs is nobody's conclusion.
+                    self.saw("a replaced owner's conclusions were dropped");
+                    for no in numbers {
+                        self.provider.answer_lost(no);
+                    }
                 }
-                Tick::Wait(plan.wake_at)
+                self.hand_out(who, plan.acts);
+                let wait = plan.wake_at.map(|at| at.since(wall));
+                let longest = Duration::from_secs(86_400);
+                self.processes[who].due = self.now + wait.unwrap_or(longest);
+                if burnt && let Some(place) = trouble {
+                    // Only a planted bug goes on after its transaction failed.
+                    self.crash(who, place);
+                } else if self.is_fleet() && self.fate.freezes() {
+                    self.freeze(who);
+                }
             }
             Err(error) => {
-                assert!(burnt, "only the fuse fails: {error:?}");
-                self.process.unheard = reports;
-                if database {
-                    *self.crashes.entry("database trouble").or_default() += 1;
-                    self.note("database trouble");
-                } else if before {
-                    self.crash("before the commit");
-                } else {
-                    // These answers were heard: they are durable.
-                    self.process.unheard_numbers.clear();
-                    self.crash("after the commit");
+                self.processes[who].unheard = reports;
+                // After the commit these answers are durable.
+                if trouble != Some(Place::AfterCommit) {
+                    self.processes[who].unheard_numbers = numbers;
                 }
-                Tick::Restart
+                self.failed(who, burnt, trouble, &error);
             }
         }
+    }
+
+    /// An answer reaches its process.
+    pub(super) fn deliver(&mut self, flight: FlightId, said: Said, life: u64, no: Option<u64>) {
+        let Some(who) = self.alive(life) else {
+            self.lose_answer(no);
+            return;
+        };
+        let at = self.wall();
+        let process = &mut self.processes[who];
+        if process.frozen_until.is_some() {
+            process.letters.push((flight, said, no));
+            return;
+        }
+        let place = match &said {
+            Said::Fetched(Ok(_)) => Place::FileStored,
+            Said::Fetched(Err(_)) | Said::Reply(_) => Place::AnswerRead,
+        };
+        process.in_air.remove(&flight);
+        process.unheard.push(Report { flight, at, said });
+        process.unheard_numbers.extend(no);
+        if process.engine.is_some() {
+            process.due = self.now;
+        }
+        self.dies(who, place);
     }
 }

@@ -5,17 +5,19 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use domain::Timestamp;
-use engine::{Act, Report};
+use engine::{Act, FlightId, Said};
 
 use super::Outside;
 
 /// Something that will happen.
 #[derive(Debug)]
 pub(super) enum Coming {
-    /// A request reaches the provider; the life of the process that sent it.
+    /// The hands of this life send an act.
+    Send(Act, u64),
+    /// Its bytes reach the provider.
     Arrive(Act, u64),
     /// An answer reaches the process of this life. `no`: the provider's number of the request.
-    Deliver(Report, u64, Option<u64>),
+    Deliver(FlightId, Said, u64, Option<u64>),
     /// Neither.
     Outside(Outside),
 }
@@ -36,8 +38,15 @@ impl Timetable {
     }
 
     /// The moment of the next thing.
-    pub(super) fn next(&self) -> Option<Timestamp> {
-        self.due.peek().map(|Reverse((at, _))| *at)
+    pub(super) fn next(&mut self) -> Option<Timestamp> {
+        while let Some(Reverse((at, id))) = self.due.peek() {
+            if self.coming.contains_key(id) {
+                return Some(*at);
+            }
+            // What was dropped leaves its number in the queue.
+            self.due.pop();
+        }
+        None
     }
 
     /// Whether anything from outside is still to come.
@@ -48,14 +57,9 @@ impl Timetable {
 
     /// Takes the next thing that is due by `now`.
     pub(super) fn take(&mut self, now: Timestamp) -> Option<Coming> {
-        while self.next().is_some_and(|at| at <= now) {
-            let Reverse((_, id)) = self.due.pop()?;
-            // What was dropped leaves its number in the queue.
-            if let Some(what) = self.coming.remove(&id) {
-                return Some(what);
-            }
-        }
-        None
+        self.next().filter(|at| *at <= now)?;
+        let Reverse((_, id)) = self.due.pop()?;
+        self.coming.remove(&id)
     }
 
     /// Drops what `gone` says, looking at each in the order in which it was added.

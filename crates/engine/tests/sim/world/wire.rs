@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Timestamp;
-use engine::{Act, CaptureTrouble, Report, Said, Stored, Timing, Wanted};
+use engine::{Act, CaptureTrouble, Said, Stored, Timing, Wanted};
 use providers::{Client, SendError};
 use sandbox::Delivery;
 use sha2::{Digest, Sha256};
 
 use super::World;
 use super::timetable::Coming;
+use crate::faults::Place;
 
 impl World {
     fn client(&self, account: &str) -> Client {
@@ -19,7 +20,41 @@ impl World {
         account.client.clone()
     }
 
-    /// A request reaches the provider; its answer comes back later, or never.
+    /// The hands send an act, unless their process is dead, frozen, or not certain of its lanes.
+    pub(super) fn send(&mut self, act: Act, life: u64) {
+        let Some(who) = self.alive(life) else {
+            return;
+        };
+        if self.processes[who].frozen_until.is_some() {
+            self.processes[who].outbox.push(act);
+            return;
+        }
+        if self.dies(who, Place::BeforeSend) {
+            return;
+        }
+        let wall = self.wall();
+        if let Act::Send { account, call, .. } = &act
+            && self.processes[who]
+                .permit
+                .is_some_and(|until| wall >= until)
+        {
+            self.saw("a request was held back, since the lane was not certain");
+            let why = "the hold on the lane was not certain at that moment".to_owned();
+            let reply = self
+                .client(account)
+                .read(call, Err(SendError::NotSent(why)), wall);
+            let said = Said::Reply(Box::new(reply));
+            let coming = Coming::Deliver(act.flight().clone(), said, life, None);
+            self.timetable.add(self.now, coming);
+            return;
+        }
+        let at = self.now + self.delay();
+        self.timetable.add(at, Coming::Arrive(act, life));
+        self.dies(who, Place::AfterSend);
+    }
+
+    /// A request reaches the provider, whether its process lives or not; its answer comes back later,
+    /// or never.
     pub(super) fn arrive(&mut self, act: Act, life: u64) {
         let flight = act.flight().clone();
         let (said, at, no) = match act {
@@ -29,11 +64,11 @@ impl World {
                     .provider
                     .handle(self.now.as_millis(), client.request(&call));
                 let (answer, at) = self.on_the_way_back(exchange.delivery, exchange.response);
-                let reply = client.read(&call, answer, at);
-                if life == self.process.life {
-                    let status = reply.http_status;
-                    self.note(&format!("{} {status:?}", call.verb()));
-                }
+                let wall = self.wall() + at.since(self.now);
+                let reply = client.read(&call, answer, wall);
+                let status = reply.http_status;
+                let who = self.alive(life);
+                self.note(&format!("{} {status:?} to {who:?}", call.verb()));
                 (Said::Reply(Box::new(reply)), at, Some(exchange.request_no))
             }
             Act::Fetch { wanted, .. } => {
@@ -42,10 +77,19 @@ impl World {
                 (Said::Fetched(result), at, None)
             }
         };
-        if life == self.process.life {
-            let report = Report { flight, at, said };
-            self.timetable.add(at, Coming::Deliver(report, life, no));
-        } else if let Some(no) = no {
+        match self.alive(life) {
+            Some(who) => {
+                let coming = Coming::Deliver(flight, said, life, no);
+                self.timetable.add(at, coming);
+                self.dies(who, Place::Answered);
+            }
+            None => self.lose_answer(no),
+        }
+    }
+
+    /// Nobody will ever hear this answer.
+    pub(super) fn lose_answer(&mut self, no: Option<u64>) {
+        if let Some(no) = no {
             self.provider.answer_lost(no);
         }
     }
@@ -84,16 +128,22 @@ impl World {
             .body(Bytes::new())
             .unwrap();
         let exchange = self.provider.handle(self.now.as_millis(), request);
-        if exchange.response.status() != http::StatusCode::OK {
-            return Err(CaptureTrouble::LinkDead(
-                exchange.response.status().to_string(),
-            ));
+        let status = exchange.response.status();
+        if status.is_server_error() || status.as_u16() == 429 {
+            return Err(CaptureTrouble::Later(status.to_string()));
+        }
+        if status != http::StatusCode::OK {
+            self.saw("a link was dead");
+            return Err(CaptureTrouble::LinkDead(status.to_string()));
         }
         let body = exchange.response.into_body();
-        let sha256: String = Sha256::digest(&body)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sha256 = hex(&Sha256::digest(&body));
+        if wanted.bytes.is_some_and(|told| told != body.len() as u64)
+            || body.starts_with(b"<")
+            || exchange.delivery != Delivery::Answer
+        {
+            return Err(CaptureTrouble::Later("not the file".to_owned()));
+        }
         let location = format!("sim://{}/{}/{sha256}", wanted.job, wanted.ordinal);
         self.stored.insert(location.clone(), sha256.clone());
         Ok(Stored {
@@ -104,4 +154,9 @@ impl World {
             quarantined: false,
         })
     }
+}
+
+/// Bytes as lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
