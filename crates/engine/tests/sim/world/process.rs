@@ -87,6 +87,7 @@ impl World {
         let here = Here {
             flights: process.in_air.iter().cloned().chain(unheard).collect(),
             held: std::mem::replace(&mut process.held, hold.epochs.clone()),
+            others_may_live: false,
         };
         let engine = Engine::load(
             self.store.clone(),
