@@ -13,7 +13,7 @@ use store::{
 };
 
 use crate::account::Account;
-use crate::act::FlightId;
+use crate::act::{FlightId, Report};
 use crate::draft::Draft;
 use crate::flight::{Flight, Purpose};
 use crate::lane::{Lane, Places};
@@ -32,6 +32,18 @@ pub struct Here {
     /// Whether another process that held a lane may still live, and hear the answer to what it sent. In
     /// SQLite the lock proves that it is dead.
     pub others_may_live: bool,
+}
+
+/// Paid POSTs on the wire, kept over a trouble with the database: their answers are facts, whoever owns the
+/// lanes by then.
+#[derive(Debug, Default)]
+pub struct Afloat(BTreeMap<FlightId, Flight>);
+
+impl Afloat {
+    /// Both.
+    pub fn add(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
 }
 
 impl Here {
@@ -80,6 +92,32 @@ impl Engine {
         };
         engine.add_lanes(lanes, here, now).await?;
         Ok(engine)
+    }
+
+    /// The paid POSTs whose answers were not heard yet: for the planner that follows this one.
+    pub fn afloat(&mut self) -> Afloat {
+        let submits = std::mem::take(&mut self.flights).into_iter();
+        Afloat(
+            submits
+                .filter(|(_, flight)| matches!(flight, Flight::Submit { .. }))
+                .collect(),
+        )
+    }
+
+    /// Those among them that these reports are about: until they are durable, they may have to be told again.
+    #[must_use]
+    pub fn reported(&self, reports: &[Report]) -> Afloat {
+        let of = |report: &Report| {
+            let flight = self.flights.get(&report.flight)?;
+            let is_submit = matches!(flight, Flight::Submit { .. });
+            is_submit.then(|| (report.flight.clone(), flight.clone()))
+        };
+        Afloat(reports.iter().filter_map(of).collect())
+    }
+
+    /// What the planner before this one had on the wire, before any lane is taken up.
+    pub fn expect(&mut self, afloat: Afloat) {
+        self.flights.extend(afloat.0);
     }
 
     /// Takes these lanes up, and makes durable what is concluded about what their earlier owners left.
