@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::Duration;
 
-use sandbox::{Options, Provider, RemoteJob};
+use sandbox::{FaultKind, FaultPlan, Options, Provider, RemoteJob, Verb};
 
 use super::shop::{Engine, Shop, Stopwatch, Worker, options, talk};
 
@@ -23,9 +23,10 @@ fn rounds(usual: usize) -> usize {
     told.and_then(|told| told.parse().ok()).unwrap_or(usual)
 }
 
-async fn with_backlog() -> Shop {
+async fn empty(faults: FaultPlan) -> Shop {
     let options = Options {
         speed: SPEED,
+        faults,
         ..options()
     };
     let shop = Shop::open(Engine::Postgres, options).await;
@@ -33,6 +34,11 @@ async fn with_backlog() -> Shop {
         "[database]",
         &format!("[database]\nlease = \"{}s\"", LEASE.as_secs()),
     );
+    shop
+}
+
+async fn with_backlog() -> Shop {
+    let shop = empty(FaultPlan::none()).await;
     shop.sql(&format!(
         "insert into descriptions (product_name) select 'Lamp ' || n from generate_series(1, {BACKLOG}) n"
     ))
@@ -282,4 +288,45 @@ async fn a_fleet_spreads_its_lanes_and_ends_one_by_one_without_loss() {
     assert_eq!(three.end("TERM").code, Some(0));
     let status = shop.output(&["status"]);
     assert_eq!(status.status.code(), Some(0), "{}", talk(&status));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_a_frozen_owner_hears_late_is_the_new_owners_to_conclude_from() {
+    // Longer than the lease, shorter than the submit's time-out of ten seconds.
+    let slow = FaultKind::Slow(6_000);
+    let plan = FaultPlan::once(Provider::Productai, Verb::Submit, 1, slow);
+    let shop = empty(plan).await;
+    let (one, two) = (shop.worker(), shop.worker());
+    until_spread(&shop, &[&one, &two]).await;
+    shop.sql(
+        "insert into image_generations (model, image_url, prompt) \
+         values ('nanobanana', 'https://images.example/1.jpg', 'lamp 1')",
+    )
+    .await;
+    until_it_asks(&shop, Provider::Productai, Stopwatch::start()).await;
+    let begin = Stopwatch::start();
+    let first = owner(&shop, "productai").await;
+    let (frozen, other) = if first == one.pid() {
+        (one, two)
+    } else {
+        (two, one)
+    };
+    signal(&frozen, "STOP");
+    while owner(&shop, "productai").await != other.pid() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let status = "select status from image_generations";
+    assert_eq!(
+        shop.text(status).await,
+        "submitting",
+        "{:?}",
+        begin.elapsed()
+    );
+    tokio::time::sleep(Duration::from_millis(7_000).saturating_sub(begin.elapsed())).await;
+    signal(&frozen, "CONT");
+    shop.until(status, "completed").await;
+    let doubts = "select count(*) from job_events where to_status = 'in_doubt'";
+    assert_eq!(shop.text(doubts).await, "0", "{}", other.talk());
+    assert_eq!(shop.remote_jobs().len(), 1);
+    stop(vec![frozen, other]);
 }
