@@ -321,3 +321,22 @@ impl From<Output> for Ended {
         }
     }
 }
+
+/// How long something takes, in real time: for figures that are printed and for patience, never for what a
+/// test is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopwatch(std::time::Instant);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "two processes are watched from outside: there is no time but the real one"
+)]
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}

@@ -26,7 +26,7 @@ pub use account::{Account, CompleteAt, Limits, Policy, Polling, Timing};
 pub use act::{Act, CaptureTrouble, FlightId, Plan, Report, Said, Stored, Wanted};
 pub use clock::{Clock, SystemClock};
 pub use hands::{Hands, HandsOptions};
-pub use load::Here;
+pub use load::{Afloat, Here};
 pub use permit::Permit;
 pub use planner::{Engine, Outlook};
 pub use run::{Ended, RunError, RunOptions, run};

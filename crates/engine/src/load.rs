@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use domain::{JobId, Status, Timestamp};
 use providers::Phase;
+use store::planted::{self, Bug};
 use store::{
     Committed, Epoch, LaneKey, Outcome as Fate, Request, Store, StoreError, SubmissionRow,
 };
 
 use crate::account::Account;
-use crate::act::FlightId;
+use crate::act::{FlightId, Report};
 use crate::draft::Draft;
 use crate::flight::{Flight, Purpose};
 use crate::lane::{Lane, Places};
@@ -32,6 +33,18 @@ pub struct Here {
     /// Whether another process that held a lane may still live, and hear the answer to what it sent. In
     /// SQLite the lock proves that it is dead.
     pub others_may_live: bool,
+}
+
+/// Paid POSTs on the wire, kept over a trouble with the database: their answers are facts, whoever owns the
+/// lanes by then.
+#[derive(Debug, Default)]
+pub struct Afloat(BTreeMap<FlightId, Flight>);
+
+impl Afloat {
+    /// Both.
+    pub fn add(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
 }
 
 impl Here {
@@ -80,6 +93,32 @@ impl Engine {
         };
         engine.add_lanes(lanes, here, now).await?;
         Ok(engine)
+    }
+
+    /// The paid POSTs whose answers were not heard yet: for the planner that follows this one.
+    pub fn afloat(&mut self) -> Afloat {
+        let submits = std::mem::take(&mut self.flights).into_iter();
+        Afloat(
+            submits
+                .filter(|(_, flight)| matches!(flight, Flight::Submit { .. }))
+                .collect(),
+        )
+    }
+
+    /// Those among them that these reports are about: until they are durable, they may have to be told again.
+    #[must_use]
+    pub fn reported(&self, reports: &[Report]) -> Afloat {
+        let of = |report: &Report| {
+            let flight = self.flights.get(&report.flight)?;
+            let is_submit = matches!(flight, Flight::Submit { .. });
+            is_submit.then(|| (report.flight.clone(), flight.clone()))
+        };
+        Afloat(reports.iter().filter_map(of).collect())
+    }
+
+    /// What the planner before this one had on the wire, before any lane is taken up.
+    pub fn expect(&mut self, afloat: Afloat) {
+        self.flights.extend(afloat.0);
     }
 
     /// Takes these lanes up, and makes durable what is concluded about what their earlier owners left.
@@ -236,6 +275,7 @@ impl Engine {
                 continue;
             }
             open.next_read = match reads.get(&id) {
+                _ if planted::has(Bug::PollFloorForgotten) => now,
                 Some(read) if read.heard => read.at + account.interval(open.phase),
                 Some(read) => read.at + account.unsure_interval(open.phase),
                 // Never read: the interval counts from the answer to the submit, which came by now.
@@ -271,7 +311,8 @@ impl Engine {
         account: &Account,
     ) {
         let mut settled: Vec<(Timestamp, Places)> = Vec::new();
-        for request in requests {
+        let forgotten = planted::has(Bug::LimiterInMemory);
+        for request in requests.into_iter().filter(|_| !forgotten) {
             let is_submit = request.verb == "submit";
             let Some(lane) = self.lanes.get_mut(key) else {
                 return;
@@ -292,7 +333,7 @@ impl Engine {
             };
             match request.answered_at {
                 Some(at) => settled.push((at, places)),
-                None if in_air.contains(&request.id) => {
+                None if in_air.contains(&request.id) && !planted::has(Bug::FlightsForgotten) => {
                     let of_job = request.job.and_then(|job| self.open.get(&job));
                     let name = of_job.map_or(&account.name, |open| &open.account).clone();
                     match flight_of(&request, key, name, ledger, places.clone()) {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use domain::{JobId, Status, Timestamp};
 use providers::{Outcome, SignedUrl};
+use store::planted::{self, Bug};
 use store::{Committed, LaneKey, RequestAnswered, Store, StoreError};
 
 use crate::account::Account;
@@ -194,7 +195,11 @@ impl Engine {
             return Ok(self.handed_out(draft, wake));
         }
         for _ in 0..STALE_TRIES {
-            match self.store.commit(draft.to_batch()).await? {
+            let committed = self.store.commit(draft.to_batch()).await;
+            if committed.is_err() && planted::has(Bug::SubmitBeforeIntent) {
+                return Ok(self.handed_out(draft, wake));
+            }
+            match committed? {
                 Committed::Durable { lost } => {
                     for lane in lost {
                         self.lose(&lane);
@@ -324,6 +329,9 @@ impl Engine {
     pub fn lose(&mut self, lane: &LaneKey) {
         tracing::info!(lane = %lane.0, "this lane belongs to another process now");
         self.lanes.remove(lane);
+        if planted::has(Bug::LateFactDropped) {
+            self.flights.retain(|_, flight| flight.lane() != lane);
+        }
         // The answer to a paid POST is a fact, whoever reads it: it is still appended.
         self.flights
             .retain(|_, flight| flight.lane() != lane || matches!(flight, Flight::Submit { .. }));

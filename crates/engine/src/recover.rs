@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::{Event, Fault, JobId, Status, SubmissionId, Timestamp, Verdict};
+use store::planted::{self, Bug};
 use store::{LaneKey, Outcome as Fate, StoreError, SubmissionRow};
 
 use crate::draft::Draft;
@@ -60,6 +61,10 @@ impl Engine {
         let ours = self.submitting_of(key);
         for (job, submission, planned) in ours {
             if in_flight.contains(&job) {
+                continue;
+            }
+            if planted::has(Bug::BlindRetry) {
+                self.never_sent(key, job, now, draft);
                 continue;
             }
             let until = planned + self.submit_timeout(key) + ON_ITS_WAY;

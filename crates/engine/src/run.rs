@@ -19,7 +19,7 @@ use crate::act::{FlightId, Plan, Report};
 use crate::clock::Clock;
 use crate::fleet::Fleet;
 use crate::hands::Hands;
-use crate::load::Here;
+use crate::load::{Afloat, Here};
 use crate::planner::{Engine, Outlook};
 
 mod lanes;
@@ -81,6 +81,8 @@ struct Runner<'a> {
     unheard: Vec<Report>,
     /// Started and not yet reported.
     in_air: BTreeSet<FlightId>,
+    /// Paid POSTs that the last planner had on the wire, or whose answers are being written.
+    afloat: Afloat,
     /// The lanes as they were last held.
     held: Vec<(LaneKey, Epoch)>,
     /// Which lanes it could own.
@@ -115,6 +117,7 @@ pub async fn run(
         watch,
         unheard: Vec::new(),
         in_air: BTreeSet::new(),
+        afloat: Afloat::default(),
         held: Vec::new(),
         leaving: None,
         stands_by: false,
@@ -189,8 +192,10 @@ impl Runner<'_> {
         };
         let accounts = self.accounts.clone();
         let mut engine = Engine::load(self.store.clone(), accounts, &[], &here, seed, now).await?;
+        engine.expect(std::mem::take(&mut self.afloat));
         self.leaving = None;
         let ended = self.steps(&mut engine, &mut hold, pauses).await;
+        self.afloat.add(engine.afloat());
         if ended.is_err() && self.store.owners_may_outlive_their_lanes() {
             // The locks go with the hold.
             self.hands.permit().revoke();
@@ -221,8 +226,10 @@ impl Runner<'_> {
                 look_at = self.tend_lanes(engine, hold).await?;
                 pauses.reset();
             }
+            self.afloat = engine.reported(&self.unheard);
             let plan = engine.step(now, &self.unheard).await?;
             self.unheard.clear();
+            self.afloat = Afloat::default();
             for act in &plan.acts {
                 self.in_air.insert(act.flight().clone());
                 self.hands.start(act.clone());

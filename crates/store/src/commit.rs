@@ -10,6 +10,7 @@ use domain::JobId;
 
 use crate::db::{End, Tx, json};
 use crate::model::{Batch, Committed, Epoch, LaneKey, PauseChange};
+use crate::planted::{self, Bug};
 use crate::sql::{Sql, statements};
 use crate::{Store, StoreError};
 
@@ -104,7 +105,7 @@ async fn apply(mut tx: Tx<'_>, mut batch: Batch) -> Result<End<Committed>, Store
 /// The lanes whose epoch is not the one that the batch was made under.
 async fn lost_lanes(tx: &mut Tx<'_>, batch: &Batch) -> Result<BTreeSet<LaneKey>, StoreError> {
     check_fences(batch)?;
-    if batch.fences.is_empty() {
+    if batch.fences.is_empty() || planted::has(Bug::NoFence) {
         return Ok(BTreeSet::new());
     }
     let keys: Vec<&LaneKey> = batch.fences.iter().map(|(lane, _)| lane).collect();

@@ -94,13 +94,19 @@ statements! {
                 where r.heartbeat_at < clock_timestamp() - ($3::bigint * interval '1 millisecond') \
                   and exists (select 1 from locks l where l.key = w.key and l.pid <> pg_backend_pid())))::text",
     };
-    /// PostgreSQL only: ends the sessions that hold this lane's lock.
+    /// PostgreSQL only: ends all sessions of the process that holds this lane's lock. A frozen one may have a
+    /// transaction open, which keeps the rows of its lanes locked.
     EVICT: Sql = Sql {
         sqlite: "select json_object('locked', json('false')) where ?1 is null",
-        postgres: "select json_build_object('locked', pg_terminate_backend(pid))::text from pg_locks \
-            where locktype = 'advisory' and objsubid = 1 and granted and pid <> pg_backend_pid() \
-              and database = (select oid from pg_database where datname = current_database()) \
-              and ((classid::bigint << 32) | objid::bigint) = hashtextextended('vitrine lane ' || $1, 0)",
+        postgres: "select json_build_object('locked', pg_terminate_backend(its.pid))::text \
+            from pg_locks l join pg_stat_activity owner on owner.pid = l.pid \
+            join pg_stat_activity its on its.pid = owner.pid \
+              or (its.application_name = owner.application_name and its.usename = owner.usename \
+                and its.datname = owner.datname and owner.application_name like 'vitrine %') \
+            where l.locktype = 'advisory' and l.objsubid = 1 and l.granted and owner.pid <> pg_backend_pid() \
+              and l.database = (select oid from pg_database where datname = current_database()) \
+              and ((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended('vitrine lane ' || $1, 0) \
+              and its.application_name is distinct from current_setting('application_name')",
     };
     /// PostgreSQL only.
     UNLOCK: Sql = Sql {
@@ -155,7 +161,7 @@ pub struct Look {
     pub is_ours: bool,
     /// All processes at work on this database, this one too.
     pub members: Vec<Member>,
-    /// Lanes whose owner still has the lock and has shown no life for longer than the lease.
+    /// Lanes whose owner still has the lock and has shown no life for longer than was asked about.
     pub stale: Vec<LaneKey>,
 }
 
@@ -293,7 +299,7 @@ impl LaneHold {
         Ok(gained)
     }
 
-    /// Shows a sign of life, and looks who works on these lanes. What cannot be known is not ours: an error
+    /// Shows a sign of life, and looks who works on these lanes, and who has shown none for so long. What cannot be known is not ours: an error
     /// means the same as `is_ours = false`, send nothing more and start over.
     ///
     /// # Errors
@@ -301,7 +307,7 @@ impl LaneHold {
     pub async fn look(
         &mut self,
         lanes: &[LaneKey],
-        lease: Duration,
+        lifeless: Duration,
         now: Timestamp,
     ) -> Result<Look, StoreError> {
         let row = match &mut self.guard {
@@ -323,8 +329,8 @@ impl LaneHold {
                 }
             }
             Guard::Session(session) => {
-                let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
-                let args = vec![list(lanes)?, list(&self.epochs)?, lease.into()];
+                let lifeless = i64::try_from(lifeless.as_millis()).unwrap_or(i64::MAX);
+                let args = vec![list(lanes)?, list(&self.epochs)?, lifeless.into()];
                 let place = self.store.inner.place.clone();
                 let rows: Vec<LookRow> = session.ask(&place, &LOOK, args).await?;
                 let row = rows.into_iter().next();
@@ -354,7 +360,7 @@ impl LaneHold {
         Ok(())
     }
 
-    /// Ends the session of another owner of this lane, so that its lock is free. Whether there was one and
+    /// Ends the sessions of another owner of this lane, so that its lock is free. Whether there was one and
     /// it was told to end.
     ///
     /// # Errors

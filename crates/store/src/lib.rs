@@ -20,6 +20,8 @@ mod lanes;
 mod ledger;
 mod migrations;
 mod open;
+#[doc(hidden)]
+pub mod planted;
 mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;

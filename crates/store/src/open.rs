@@ -1,5 +1,6 @@
 //! Opening and closing: what a database URL means, and how each connection is set up.
 
+use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -164,7 +165,7 @@ async fn open_postgres(url: &str, options: &Options) -> Result<(Db, String), Sto
     })?;
     let place = place_of(&connect);
     let connect = connect
-        .application_name("vitrine")
+        .application_name(&format!("vitrine {}", process_name()))
         .statement_cache_capacity(PREPARED)
         .options([
             ("synchronous_commit", "on".to_owned()),
@@ -199,6 +200,13 @@ async fn open_postgres(url: &str, options: &Options) -> Result<(Db, String), Sto
         options: Box::new(connect),
     };
     Ok((db, place))
+}
+
+/// Names this process among the sessions of a server: who takes over from it ends them all.
+fn process_name() -> String {
+    // Containers number their processes from 1, and may share a host name: a random number tells them apart.
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    format!("{} {random:x}", std::process::id())
 }
 
 fn place_of(connect: &PgConnectOptions) -> String {

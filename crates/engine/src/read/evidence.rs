@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use domain::{Event, Fault, Input, JobId, JobState, Provider, Status, Timestamp};
 use providers::{Outcome, RemoteJob};
+use store::planted::{self, Bug};
 use store::{LaneKey, Outcome as Fate, StoreError};
 
 use crate::account::Account;
@@ -75,7 +76,10 @@ impl Engine {
             let planned = open.job.work.submitted_at.unwrap_or(at);
             let pause = at.since(planned).max(account.timing.evidence_first);
             open.next_read = at + pause.min(LONGEST_PAUSE);
-            let Some(found) = open.client_ref.as_deref().and_then(|own| named.get(own)) else {
+            let found = open.client_ref.as_deref().and_then(|own| named.get(own));
+            let nothing = Vec::new();
+            let found = found.or(planted::has(Bug::ShortExportIsWhole).then_some(&nothing));
+            let Some(found) = found else {
                 continue;
             };
             // What was made before the intent is an earlier job with the same id.
@@ -117,6 +121,13 @@ impl Engine {
                 !is_known && !is_taken
             });
             match evidence.candidates.as_slice() {
+                [] if planted::has(Bug::ShortExportIsWhole) => {
+                    if let Some(open) = self.open.get_mut(&evidence.job) {
+                        let event = Event::Resolved(domain::Resolution::Resubmit);
+                        draft.apply(open, &event, &evidence.lane, evidence.at);
+                    }
+                    self.close_if_over(&evidence.lane, evidence.job, evidence.at, draft);
+                }
                 [] => {}
                 [remote] if !remote.remote_id.is_empty() => {
                     let remote = remote.clone();
@@ -157,6 +168,9 @@ impl Engine {
         change.remote_id = Some(remote.remote_id.clone());
         change.reason = Some("proven by the export, which carries its clientProductId".to_owned());
         change.credits = open.job.work.credits;
+        if planted::has(Bug::CostBookedTwice) {
+            change.credits = change.credits.map(|credits| credits * 2);
+        }
         draft.outcome(change);
         self.see_remote(lane, &account, *job, remote, *at, draft);
         self.close_if_over(lane, *job, *at, draft);

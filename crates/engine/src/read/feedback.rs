@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::{Provider, Timestamp};
 use providers::{Outcome, Refusal, Reply};
+use store::planted::{self, Bug};
 use store::{LaneKey, Pause};
 
 use crate::account::Account;
@@ -141,6 +142,10 @@ impl Engine {
                 }
             }
             // The provider may have accepted, or not: each further try could be one more job in doubt.
+            Outcome::Unknown { reason } if is_submit && planted::has(Bug::BreakerStopsPolls) => {
+                let rest = rest(account.read_group(), "outcome_unknown", Some(None));
+                self.set_pause(key, account, rest, reason, at, draft);
+            }
             Outcome::Unknown { reason } if is_submit => {
                 let rest = rest(SUBMITS, "outcome_unknown", None);
                 self.set_pause(key, account, rest, reason, at, draft);

@@ -13,8 +13,8 @@ use crate::planner::Engine;
 /// this time.
 const STAND_BY: Duration = Duration::from_secs(1);
 
-/// How often it is looked whether a lane that is given away is quiet.
-const LEAVING: Duration = Duration::from_millis(100);
+/// How soon it is looked again while a lane changes hands.
+const SOON: Duration = Duration::from_millis(100);
 
 /// How long a lane that is given away waits for what is on the wire. What comes later is a fact that the
 /// next owner reads.
@@ -22,6 +22,10 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A lease has so many signs of life.
 const BEATS: u32 = 6;
+
+/// An owner that shows no life for so many thirds of the lease loses its lanes; its requests stop at one
+/// third. What is left of the lease is for the looking and the taking.
+const LIFELESS: u32 = 2;
 
 /// A request may leave until this part of the lease after the last certainty.
 const CERTAIN: u32 = 3;
@@ -48,7 +52,8 @@ impl Runner<'_> {
     ) -> Result<Timestamp, StoreError> {
         let now = self.clock.now();
         let lease = self.options.lease;
-        let look = hold.look(self.fleet.wanted(), lease, now).await?;
+        let lifeless = lease * LIFELESS / CERTAIN;
+        let look = hold.look(self.fleet.wanted(), lifeless, now).await?;
         if !look.is_ours {
             return Err(StoreError::lanes_lost());
         }
@@ -71,8 +76,8 @@ impl Runner<'_> {
         }
         self.say_who_works(hold, &look).await?;
         self.held.clone_from(&hold.epochs);
-        let every = if self.leaving.is_some() {
-            LEAVING
+        let every = if self.leaving.is_some() || !moves.evict.is_empty() {
+            SOON
         } else if hold.epochs.len() < self.fleet.wanted().len() {
             STAND_BY.min(lease / BEATS)
         } else {
@@ -138,7 +143,7 @@ impl Runner<'_> {
                     "other processes have all the work; this one stands by, and takes over when one of them ends"
                 );
             }
-            (true, false) => tracing::warn!("this process stood by and has work now"),
+            (true, false) => tracing::warn!("this process stood by; taking over"),
             (true, true) | (false, false) => {}
         }
         Ok(())

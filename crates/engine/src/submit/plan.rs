@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::{Event, JobId, SubmissionId, Timestamp};
 use providers::{Call, Submit};
 use sha2::{Digest, Sha256};
+use store::planted::{self, Bug};
 use store::{Job, JobChange, LaneKey, NewEvent, NewRequest, NewSubmission, NewSubmissionJob};
 
 use super::ready::Ready;
@@ -130,7 +131,7 @@ impl Load {
         self.jobs.push(NewSubmissionJob {
             job: one.job.id,
             client_ref: Some(reference.clone()),
-            price: one.price,
+            price: one.price.filter(|_| !planted::has(Bug::ReservationDropped)),
         });
         self.put(one.submit, &reference);
         let mut open = OpenJob::new(one.job, account.to_owned(), submission.clone(), now);

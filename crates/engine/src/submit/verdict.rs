@@ -4,6 +4,7 @@
 use domain::{Fault, JobId, Verdict};
 use providers::{ItemOutcome, MatchedBy, Outcome, Refusal, RemoteJob, Reply};
 use serde::{Deserialize, Serialize};
+use store::planted::{self, Bug};
 
 use super::hear::{fault_of, verdict_of};
 
@@ -65,12 +66,24 @@ pub(crate) fn verdicts(reply: &Reply, jobs: &[JobId]) -> Vec<ItemVerdict> {
     let all = |verdict: ItemVerdict| jobs.iter().map(|_| verdict.clone()).collect();
     match &reply.outcome {
         Outcome::Submitted(items) if items.len() == jobs.len() => {
+            if planted::has(Bug::ItemsInWrongOrder) {
+                return items.iter().rev().map(ItemVerdict::of).collect();
+            }
             items.iter().map(ItemVerdict::of).collect()
         }
         Outcome::Refused(refusal) => all(ItemVerdict::Refused {
             verdict: of_batch(refusal, jobs.len()),
             why: fault_of(refusal),
         }),
+        Outcome::Unknown { reason }
+            if planted::has(Bug::RetryOfServerErrors)
+                && reply.http_status.is_some_and(|code| code >= 500) =>
+        {
+            all(ItemVerdict::Refused {
+                verdict: Verdict::Wait,
+                why: Fault::new("unavailable", reason.clone()),
+            })
+        }
         Outcome::Unknown { reason } => all(ItemVerdict::unknown(reason.clone())),
         _ => all(ItemVerdict::unknown(
             "the answer does not fit what was sent",
@@ -81,7 +94,7 @@ pub(crate) fn verdicts(reply: &Reply, jobs: &[JobId]) -> Vec<ItemVerdict> {
 /// In a batch one bad item spoils all: they are sent apart, and nobody loses an attempt.
 fn of_batch(refusal: &Refusal, jobs: usize) -> Verdict {
     match verdict_of(refusal) {
-        Verdict::Never if jobs > 1 => Verdict::Wait,
+        Verdict::Never if jobs > 1 && !planted::has(Bug::PoisonSpoilsAll) => Verdict::Wait,
         verdict => verdict,
     }
 }

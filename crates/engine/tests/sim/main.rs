@@ -9,11 +9,17 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod bugs;
+#[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod database;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod hunt;
+#[cfg(test)]
+mod proof;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]

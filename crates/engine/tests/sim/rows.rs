@@ -55,3 +55,19 @@ pub(crate) fn some(texts: usize, images: usize, videos: usize) -> Vec<NewJob> {
 pub(crate) fn mixed() -> Vec<NewJob> {
     some(14, 8, 2)
 }
+
+/// The name of the text that the provider refuses whatever happens, and its whole batch with it.
+pub(crate) const POISON: &str = "poison";
+
+/// That text.
+pub(crate) fn poisoned_text() -> NewJob {
+    let input = Input::Description(DescriptionInput {
+        product_name: Some(POISON.to_owned()),
+        ..DescriptionInput::default()
+    });
+    NewJob {
+        client_product_id: Some("SKU-poison".to_owned()),
+        input: Some(input),
+        ..NewJob::default()
+    }
+}

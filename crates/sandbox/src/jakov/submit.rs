@@ -84,7 +84,13 @@ impl Jakov {
         }
         let mut items = Vec::new();
         for (at, product) in products.iter().enumerate() {
+            let refused = self.options.refused_name.as_deref();
             match check_item(product) {
+                Ok(_) if refused.is_some() && product["productName"].as_str() == refused => {
+                    return Err(Refusal::of(format!(
+                        "products[{at}]: productName is refused"
+                    )));
+                }
                 Ok(found) => {
                     violations.extend(found);
                     items.push(product.clone());

@@ -31,6 +31,8 @@ pub struct JakovOptions {
     pub failed_share: f64,
     /// The most products of one POST, above which it is answered 413. Undocumented.
     pub max_batch: Option<usize>,
+    /// A product with this name is refused, and its whole request with it. `None`: none is.
+    pub refused_name: Option<String>,
     /// Whether `from_seed` may choose a submit answer that carries no ids at all.
     pub allow_idless: bool,
     /// The shape of answers.
@@ -53,6 +55,7 @@ impl Default for JakovOptions {
             not_found_share: 0.0,
             failed_share: 0.0,
             max_batch: None,
+            refused_name: None,
             allow_idless: false,
             shape: JakovShape::default(),
         }

@@ -265,6 +265,7 @@ mod tests {
             location: None,
             reason: None,
             credits: Some(3),
+            verdicts: None,
         };
         let file = DeliverableRow {
             id: 1,

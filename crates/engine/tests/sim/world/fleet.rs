@@ -90,16 +90,16 @@ impl World {
         }
         self.processes[who].epochs.extend(gained.iter().cloned());
         let here = self.processes[who].here(true);
-        let trouble = self.trouble_of_loading(who);
+        let trouble = self.trouble_of_loading();
         let Some(mut engine) = self.processes[who].engine.take() else {
             return;
         };
         let added = engine.add_lanes(&gained, &here, wall).await;
         let burnt = self.take_fuse();
+        let process = &mut self.processes[who];
+        process.engine = Some(engine);
         match added {
             Ok(()) => {
-                let process = &mut self.processes[who];
-                process.engine = Some(engine);
                 process.held.clone_from(&process.epochs);
                 process.due = self.now;
             }

@@ -27,12 +27,12 @@ mod process;
 mod timetable;
 pub(crate) mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use domain::{JobId, Provider, Timestamp};
-use engine::Account;
+use engine::{Account, FlightId};
 use sandbox::{Options, Sandbox};
 use store::{LaneKey, NewJob, Store};
 
@@ -178,6 +178,13 @@ impl Builder {
         for change in self.accounts {
             change(&mut accounts);
         }
+        let secrets = vec![
+            options.jakov.api_key.clone(),
+            options.productai.api_key.clone(),
+            options.jarai.api_key.clone(),
+            // What the signed part of a link begins with.
+            "sig=".to_owned(),
+        ];
         let mut lanes: Vec<_> = (accounts.iter())
             .map(|account| (account.lane.clone(), account.provider))
             .collect();
@@ -218,6 +225,8 @@ impl Builder {
             last_fault: self.start,
             unanswered: 0,
             stored: BTreeMap::new(),
+            accepted_and_heard: BTreeSet::new(),
+            secrets,
             history: Vec::new(),
             ticks: 0,
         }
@@ -263,6 +272,10 @@ pub(crate) struct World {
     pub(crate) unanswered: u64,
     /// Files in our storage, with their hashes.
     pub(crate) stored: BTreeMap<String, String>,
+    /// Submits whose acceptance a process heard, and lived to write down.
+    pub(crate) accepted_and_heard: BTreeSet<FlightId>,
+    /// Keys, and what signs links: they must be in no table.
+    pub(crate) secrets: Vec<String>,
     pub(crate) history: Vec<String>,
     pub(crate) ticks: u64,
 }

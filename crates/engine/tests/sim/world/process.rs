@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::Timestamp;
-use engine::{Act, Engine, FlightId, Here, Report, Said};
+use engine::{Act, Afloat, Engine, FlightId, Here, Report, Said};
+use providers::{ItemOutcome, Outcome};
 use store::{Epoch, Fuse, FuseMode, LaneHold, LaneKey, StoreError};
 
 use super::World;
@@ -27,6 +28,8 @@ pub(super) struct Process {
     pub(super) held: Vec<(LaneKey, Epoch)>,
     /// Handed out, and not yet reported.
     pub(super) in_air: BTreeSet<FlightId>,
+    /// Paid POSTs of an earlier session, whose answers are facts.
+    afloat: Afloat,
     /// Reported, and not yet durable.
     pub(super) unheard: Vec<Report>,
     /// The provider's numbers of the requests whose answers are not yet durable.
@@ -54,6 +57,7 @@ impl Process {
             epochs: Vec::new(),
             held: Vec::new(),
             in_air: BTreeSet::new(),
+            afloat: Afloat::default(),
             unheard: Vec::new(),
             unheard_numbers: Vec::new(),
             due,
@@ -77,7 +81,9 @@ impl Process {
 
     /// The session ends; what is on the wire is remembered.
     pub(super) fn end_session(&mut self) {
-        self.engine = None;
+        if let Some(mut engine) = self.engine.take() {
+            self.afloat.add(engine.afloat());
+        }
         self.hold = None;
         if !self.epochs.is_empty() {
             self.held = std::mem::take(&mut self.epochs);
@@ -182,31 +188,32 @@ impl World {
         let here = self.processes[who].here(self.is_fleet());
         let seed = self.rng.u64(..);
         let (store, accounts, wall) = (self.store.clone(), self.accounts.clone(), self.wall());
-        let trouble = self.trouble_of_loading(who);
-        let loaded = Engine::load(store, accounts, &epochs, &here, seed, wall).await;
+        let engine = Engine::load(store, accounts, &[], &here, seed, wall).await;
+        let mut engine = engine.unwrap();
+        let process = &mut self.processes[who];
+        engine.expect(std::mem::take(&mut process.afloat));
+        process.hold = hold;
+        process.epochs.clone_from(&epochs);
+        let trouble = self.trouble_of_loading();
+        let loaded = engine.add_lanes(&epochs, &here, wall).await;
         let burnt = self.take_fuse();
+        let process = &mut self.processes[who];
+        process.engine = Some(engine);
         match loaded {
-            Ok(engine) => {
-                let process = &mut self.processes[who];
-                process.engine = Some(engine);
-                process.hold = hold;
-                process.epochs = epochs;
+            Ok(()) => {
+                process.held.clone_from(&process.epochs);
                 process.due = self.now;
                 process.tend_at = self.now;
                 if self.is_fleet() {
                     self.processes[who].permit = Some(Timestamp::default());
                 }
             }
-            Err(error) => {
-                drop(hold);
-                self.processes[who].held = epochs;
-                self.failed(who, burnt, trouble, &error);
-            }
+            Err(error) => self.failed(who, burnt, trouble, &error),
         }
     }
 
     /// Whether the next load fails, and where.
-    pub(super) fn trouble_of_loading(&mut self, _who: usize) -> Option<Place> {
+    pub(super) fn trouble_of_loading(&mut self) -> Option<Place> {
         for (place, mode) in [
             (Place::BeforeLoadCommit, FuseMode::BeforeBegin),
             (Place::AfterLoadCommit, FuseMode::AfterCommit),
@@ -306,11 +313,15 @@ impl World {
         let reports = std::mem::take(&mut self.processes[who].unheard);
         let numbers = std::mem::take(&mut self.processes[who].unheard_numbers);
         let wall = self.wall();
+        self.processes[who].afloat = engine.reported(&reports);
         let result = engine.step(wall, &reports).await;
         let burnt = self.take_fuse();
         self.processes[who].engine = Some(engine);
         match result {
             Ok(plan) => {
+                self.processes[who].afloat = Afloat::default();
+                self.accepted_and_heard
+                    .extend(reports.iter().filter_map(acceptance));
                 if replaced {
                     // What it heard about jobs is nobody's conclusion.
                     self.saw("a replaced owner's conclusions were dropped");
@@ -364,4 +375,16 @@ impl World {
         }
         self.dies(who, place);
     }
+}
+
+/// The flight of a submit whose answer says that all of it was accepted.
+fn acceptance(report: &Report) -> Option<FlightId> {
+    let Said::Reply(reply) = &report.said else {
+        return None;
+    };
+    let Outcome::Submitted(items) = &reply.outcome else {
+        return None;
+    };
+    let accepted = |item: &ItemOutcome| matches!(item, ItemOutcome::Accepted { .. });
+    items.iter().all(accepted).then(|| report.flight.clone())
 }
