@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sandbox::{FaultKind, FaultPlan, FaultRule, Options, When};
+use sandbox::{FaultKind, FaultPlan, FaultRule, Options, Provider, When};
 use serde_json::Value;
 use store::testing::sql_rows;
 
@@ -26,6 +26,8 @@ const SPEED: f64 = 100.0;
 /// How long the answers of the providers take, so that kills fall into calls as they would over a real
 /// network.
 const ANSWERS_MS: [u64; 2] = [15, 45];
+/// The same for the files, so that kills fall into captures.
+const FILES_MS: u64 = 90;
 /// A worker that has not begun to send by now has nothing to send.
 const FIRST_REQUEST: Duration = Duration::from_millis(600);
 /// Between two looks at the sandbox, which lives in this process.
@@ -178,7 +180,7 @@ impl Killer {
         );
         // What nobody answers holds its place for so long; a call takes some 50 ms here.
         shop.edit_config("\"10s\"", "\"3s\"");
-        shop.edit_config("# For", "in_doubt_wait = \"10s\"\n# For");
+        shop.edit_config("# For", "in_doubt_wait = \"5s\"\n# For");
         #[expect(clippy::disallowed_methods, reason = "this is the seeded generator")]
         let moments = fastrand::Rng::with_seed(seed);
         Self {
@@ -343,17 +345,21 @@ fn with_end(path: &std::path::Path, end: &str) -> PathBuf {
 
 /// Limits that bind, prices, answers that take a while.
 fn sped_up(seed: u64) -> Options {
-    let slow = |when, at: usize| FaultRule {
-        provider: None,
+    let slow = |provider, when, ms| FaultRule {
+        provider,
         verb: None,
         when,
-        kind: FaultKind::Slow(ANSWERS_MS[at]),
+        kind: FaultKind::Slow(ms),
     };
     let mut options = Options {
         seed,
         speed: SPEED,
         faults: FaultPlan {
-            rules: vec![slow(When::Share(0.5), 0), slow(When::Share(1.0), 1)],
+            rules: vec![
+                slow(Some(Provider::Files), When::Share(1.0), FILES_MS),
+                slow(None, When::Share(0.5), ANSWERS_MS[0]),
+                slow(None, When::Share(1.0), ANSWERS_MS[1]),
+            ],
         },
         ..options()
     };
