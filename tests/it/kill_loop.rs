@@ -50,11 +50,7 @@ async fn nothing_is_lost_and_nothing_is_paid_twice_however_often_it_is_killed_on
 
 async fn killed_again_and_again(engine: Engine) {
     let kills = number("VITRINE_KILLS").unwrap_or(KILLS);
-    let seed = number("VITRINE_SEED").unwrap_or_else(|| {
-        // Each `RandomState` is keyed by the system's randomness.
-        let random = std::collections::hash_map::RandomState::new();
-        random.build_hasher().finish()
-    });
+    let seed = seed();
     eprintln!("{engine:?}: {kills} kills; to repeat their moments: VITRINE_SEED={seed}");
     let mut killer = Killer::new(engine, seed).await;
     for _ in 0..kills {
@@ -87,6 +83,20 @@ async fn killed_again_and_again(engine: Engine) {
         account.orphans,
     );
     killer.hits.prove_something(kills);
+}
+
+/// The seed of `VITRINE_SEED`, or one that nobody knows yet.
+pub(crate) fn seed() -> u64 {
+    number("VITRINE_SEED").unwrap_or_else(|| {
+        // Each `RandomState` is keyed by the system's randomness.
+        let random = std::collections::hash_map::RandomState::new();
+        random.build_hasher().finish()
+    })
+}
+
+/// What is drawn from a seed.
+pub(crate) fn dice(seed: u64) -> fastrand::Rng {
+    fastrand::Rng::with_seed(seed)
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -181,8 +191,7 @@ impl Killer {
         // What nobody answers holds its place for so long; a call takes some 50 ms here.
         shop.edit_config("\"10s\"", "\"3s\"");
         shop.edit_config("# For", "in_doubt_wait = \"5s\"\n# For");
-        #[expect(clippy::disallowed_methods, reason = "this is the seeded generator")]
-        let moments = fastrand::Rng::with_seed(seed);
+        let moments = dice(seed);
         Self {
             engine,
             shop,

@@ -17,6 +17,8 @@ mod kill_loop;
 #[cfg(test)]
 mod shop;
 #[cfg(test)]
+mod strace;
+#[cfg(test)]
 mod tidy;
 #[cfg(test)]
 mod trouble;

@@ -87,6 +87,27 @@ impl Shop {
         shop
     }
 
+    /// From files that another shop left, made to fit the address of this one's sandbox.
+    pub(crate) async fn from_files<const N: usize>(
+        options: Options,
+        files: impl FnOnce(&str) -> [(&'static str, Vec<u8>); N],
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let speed = options.speed;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sandbox = SandboxServer::start(options, listener).unwrap();
+        for (name, bytes) in files(&sandbox.base_url()) {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        Self {
+            database: format!("sqlite://{}", folder.path().join("vitrine.db").display()),
+            folder,
+            sandbox,
+            speed,
+            _postgres: None,
+        }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
