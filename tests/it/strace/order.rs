@@ -74,7 +74,7 @@ async fn the_order_is_broken_when_the_database_does_not_sync_each_commit() {
 
 async fn logged(program: Option<&Path>) -> (Shop, Vec<Call>) {
     let shop = shop().await;
-    let words = ["-s", WHOLE, "-e", CALLS].map(str::to_owned);
+    let words = ["--seccomp-bpf", "-s", WHOLE, "-e", CALLS].map(str::to_owned);
     let (output, log) = traced(&shop, program, &words);
     assert_eq!(output.status.code(), Some(0), "{}", talk(&output));
     (shop, calls(&log))
