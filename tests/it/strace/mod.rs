@@ -9,6 +9,7 @@
 //! Where `strace` is missing (macOS, a container that forbids it) these tests say that they did not
 //! run; `VITRINE_STRACE=required`, which `.ci/run` sets, lets them fail instead.
 
+mod files;
 mod log;
 mod order;
 mod points;
@@ -117,25 +118,30 @@ fn can_trace() -> bool {
 }
 
 /// Runs the worker, or another program that works as it does, under `strace`; the log is kept beside
-/// the database. One thread runs all tasks, so that calls are counted in one place.
+/// the database.
 fn traced(shop: &Shop, program: Option<&Path>, words: &[String]) -> (Output, String) {
     let log = shop.path().join("strace.log");
-    let command = shop.command(&["run", "--until-idle"]);
-    let mut traced = Command::new("strace");
-    traced.args(["-f", "-y", "-qq", "-o"]).arg(&log);
-    traced.args(words).arg("--");
-    traced.arg(program.unwrap_or(Path::new(command.get_program())));
-    traced.args(command.get_args()).current_dir(shop.path());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => traced.env(name, value),
-            None => traced.env_remove(name),
-        };
-    }
-    traced.env("TOKIO_WORKER_THREADS", "1");
-    let output = finished(traced);
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-y", "-qq", "-o"]).arg(&log).args(words);
+    let output = tokio::task::block_in_place(|| finished(under_strace(strace, shop, program)));
     let bytes = std::fs::read(&log).unwrap_or_default();
     (output, String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The worker under this `strace`. One thread runs all tasks, so that calls are counted in one place.
+fn under_strace(mut strace: Command, shop: &Shop, program: Option<&Path>) -> Command {
+    let command = shop.command(&["run", "--until-idle"]);
+    strace.arg("--");
+    strace.arg(program.unwrap_or(Path::new(command.get_program())));
+    strace.args(command.get_args()).current_dir(shop.path());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => strace.env(name, value),
+            None => strace.env_remove(name),
+        };
+    }
+    strace.env("TOKIO_WORKER_THREADS", "1");
+    strace
 }
 
 /// The path of a file of the shop, as the kernel names it.
@@ -173,7 +179,7 @@ async fn scene(shop: &Shop) -> (BTreeSet<String>, BTreeSet<String>) {
 async fn finish(shop: &Shop) -> Account {
     let (open, asked) = scene(shop).await;
     forget_answers(&shop.sandbox, &asked);
-    let ended = shop.work();
+    let ended = tokio::task::block_in_place(|| shop.work());
     let code = ended.status.code();
     assert!(matches!(code, Some(0 | 3)), "{code:?}: {}", talk(&ended));
     let account = check(shop, inserted(), &open).await;

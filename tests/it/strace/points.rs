@@ -1,6 +1,7 @@
 //! Every call of a series in turn: the k-th one kills the process (before the kernel has carried it
 //! out), or fails with EIO or ENOSPC. `strace` counts calls by thread, so the k-th is that of whichever
-//! thread comes first to k; the database's writer and the network have one thread each.
+//! thread comes first to k; the database's writer and the network have one thread each. For the files,
+//! which have several, see `files`.
 //!
 //! Beyond one's k a thread is never hit: a series ends where the longest thread of a clean run ends.
 
@@ -10,14 +11,15 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::super::kill_loop;
 use super::super::shop::{Shop, talk};
 use super::log::{Call, calls};
 use super::{finish, place, shop, traced};
 
 /// Points of a run in CI: all that fit into its time.
-const POINTS: usize = 60;
+const POINTS: usize = 75;
 /// Points that are tried at once.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 5;
 
 /// What is done to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,19 +133,11 @@ async fn whatever_call_it_dies_in_or_sees_fail_nothing_is_lost_or_paid_twice() {
     }
     let points = chosen(&lengths().await);
     let tried = points.len();
-    let seats = Arc::new(Semaphore::new(AT_ONCE));
-    let mut tries = JoinSet::new();
-    for (series, k) in points {
-        let seat = Arc::clone(&seats).acquire_owned().await.unwrap();
-        tries.spawn(async move {
-            let came = one(series, k).await;
-            drop(seat);
-            (series, came)
-        });
-    }
+    let came = at_once(points, |(series, k)| async move {
+        (series, one(series, k).await)
+    });
     let mut hit = BTreeMap::<String, [usize; 2]>::new();
-    while let Some(done) = tries.join_next().await {
-        let (series, came) = done.unwrap();
+    for (series, came) in came.await {
         let name = format!(
             "{:?} {} {}",
             series.fault,
@@ -161,6 +155,43 @@ async fn whatever_call_it_dies_in_or_sees_fail_nothing_is_lost_or_paid_twice() {
     eprintln!("strace: {all} of {tried} points hit, all of them passed");
     // Runs differ in length a little, so the last points of a series may come too late.
     assert!(all * 10 >= tried * 8, "{all} of {tried}");
+}
+
+/// Tries points, a few at a time: most of a run is waiting.
+pub(super) async fn at_once<P, T, F>(points: Vec<P>, one: impl Fn(P) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let seats = Arc::new(Semaphore::new(AT_ONCE));
+    let mut tries = JoinSet::new();
+    for point in points {
+        let seat = Arc::clone(&seats).acquire_owned().await.unwrap();
+        let trying = one(point);
+        tries.spawn(async move {
+            let came = trying.await;
+            drop(seat);
+            came
+        });
+    }
+    tries.join_all().await
+}
+
+/// How many points to try: so many in CI, `VITRINE_STRACE_POINTS` (a number, or `all`) by hand.
+pub(super) fn most(in_ci: usize) -> usize {
+    let wanted = std::env::var("VITRINE_STRACE_POINTS").unwrap_or_default();
+    match wanted.as_str() {
+        "" => in_ci,
+        "all" => usize::MAX,
+        number => number.parse().unwrap(),
+    }
+}
+
+/// What draws the points.
+pub(super) fn rng() -> fastrand::Rng {
+    let seed = kill_loop::seed();
+    eprintln!("strace: to try the same points again: VITRINE_SEED={seed}");
+    kill_loop::dice(seed)
 }
 
 /// How many points each series has, from a clean run.
@@ -182,15 +213,8 @@ async fn lengths() -> Vec<(Series, usize)> {
 
 /// All points, or a sample: as many of each series as of every other, as long as there are.
 fn chosen(lengths: &[(Series, usize)]) -> Vec<(Series, usize)> {
-    let wanted = std::env::var("VITRINE_STRACE_POINTS").unwrap_or_default();
-    let most = match wanted.as_str() {
-        "" => POINTS,
-        "all" => usize::MAX,
-        number => number.parse().unwrap(),
-    };
-    let seed = super::super::kill_loop::seed();
-    eprintln!("strace: to try the same points again: VITRINE_SEED={seed}");
-    let mut rng = super::super::kill_loop::dice(seed);
+    let most = most(POINTS);
+    let mut rng = rng();
     let mut rest: Vec<(Series, Vec<usize>)> = Vec::new();
     for (series, length) in lengths {
         let mut all: Vec<usize> = (1..=*length).collect();
