@@ -182,14 +182,14 @@ impl Killer {
         let shop = Shop::open(engine, sped_up(seed)).await;
         shop.edit_config(
             "model = \"nanobanana\"",
-            "model = \"nanobanana\"\nlimits = { requests_per_minute = 60 }",
+            "model = \"nanobanana\"\nlimits = { requests_per_minute = 120 }",
         );
         shop.edit_config(
             "requests_per_minute = 60, requests_per_day = 2000, productions_per_day = 20",
             "requests_per_minute = 120, requests_per_day = 1000000, productions_per_day = 100000",
         );
         // What nobody answers holds its place for so long; a call takes some 50 ms here.
-        shop.edit_config("\"10s\"", "\"3s\"");
+        shop.edit_config("\"10s\"", "\"2s\"");
         shop.edit_config("# For", "in_doubt_wait = \"5s\"\n# For");
         let moments = dice(seed);
         Self {
@@ -234,14 +234,14 @@ impl Killer {
         ];
     }
 
-    /// Some are killed in their first breath, most soon after their first request, a few live long
+    /// Some are killed in their first breath, most soon after their first request, a quarter live long
     /// enough to bring several jobs to their end.
     fn moment(&mut self) -> Moment {
         let lot = self.moments.u64(..100);
         let most_ms = match lot {
             0..12 => 80,
-            12..90 => 120,
-            _ => 900,
+            12..75 => 120,
+            _ => 600,
         };
         let wait = Duration::from_micros(self.moments.u64(..most_ms * 1_000));
         match lot {
@@ -372,7 +372,7 @@ fn sped_up(seed: u64) -> Options {
         },
         ..options()
     };
-    options.productai.requests_per_minute = 60;
+    options.productai.requests_per_minute = 120;
     options.productai.tokens = 1_000_000;
     options.jarai.requests_per_minute = Some(120);
     options.jarai.requests_per_day = Some(1_000_000);

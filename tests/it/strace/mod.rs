@@ -30,9 +30,9 @@ const JOBS: [u64; 3] = [2, 2, 1];
 /// A run takes half a second.
 const SPEED: f64 = 400.0;
 
-/// SQLite folds its log into the file when it has 1,000 pages; a run writes some 500, so that it happens
+/// SQLite folds its log into the file when it has 1,000 pages; a run writes some 250, so that it happens
 /// within the run.
-const LONG_LOG: u64 = 700 * 4_120;
+const LONG_LOG: u64 = 850 * 4_120;
 
 /// A shop with five jobs in it, made once and copied for each point.
 struct Template {
@@ -71,11 +71,17 @@ async fn make_template() -> Template {
     }
 }
 
+/// Jobs that are done after a poll or two: each kind of call is there, and few of them.
 fn fast() -> Options {
-    Options {
+    let mut options = Options {
         speed: SPEED,
         ..options()
-    }
+    };
+    options.jakov.duration_median_ms = 4_000;
+    options.productai.duration_median_ms = 4_000;
+    options.jarai.queued_median_ms = 8_000;
+    options.jarai.producing_median_ms = 20_000;
+    options
 }
 
 /// A shop with the five jobs, and nothing done yet.
