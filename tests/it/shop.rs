@@ -32,6 +32,8 @@ pub(crate) struct Shop {
     pub(crate) folder: TempDir,
     pub(crate) database: String,
     pub(crate) sandbox: SandboxServer,
+    /// How many times faster than real time the providers are.
+    pub(crate) speed: f64,
     _postgres: Option<TestDatabase>,
 }
 
@@ -67,21 +69,43 @@ impl Shop {
             Some(postgres) => postgres.url.clone(),
             None => format!("sqlite://{}", folder.path().join("vitrine.db").display()),
         };
-        let speed = options.speed.to_string();
+        let speed = options.speed;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sandbox = SandboxServer::start(options, listener).unwrap();
         let shop = Self {
             folder,
             database,
             sandbox,
+            speed,
             _postgres: postgres,
         };
         let base = shop.sandbox.base_url();
-        let made = shop.output(&["init", "--sandbox", &base, "--speed", &speed]);
+        let made = shop.output(&["init", "--sandbox", &base, "--speed", &speed.to_string()]);
         assert_eq!(made.status.code(), Some(0), "{}", talk(&made));
         // `--until-idle` waits for no person, so that productions end where they wait for one.
         shop.edit_config("\"Published\"", "\"AwaitingApproval\"");
         shop
+    }
+
+    /// From files that another shop left, made to fit the address of this one's sandbox.
+    pub(crate) async fn from_files<const N: usize>(
+        options: Options,
+        files: impl FnOnce(&str) -> [(&'static str, Vec<u8>); N],
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let speed = options.speed;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sandbox = SandboxServer::start(options, listener).unwrap();
+        for (name, bytes) in files(&sandbox.base_url()) {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        Self {
+            database: format!("sqlite://{}", folder.path().join("vitrine.db").display()),
+            folder,
+            sandbox,
+            speed,
+            _postgres: None,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -184,6 +208,12 @@ impl Shop {
             .with(|sandbox, _| sandbox.ledger().requests().to_vec())
     }
 
+    /// How many.
+    pub(crate) fn requests_seen(&self) -> usize {
+        self.sandbox
+            .with(|sandbox, _| sandbox.ledger().requests().len())
+    }
+
     /// The paid POSTs among them.
     pub(crate) fn submits(&self) -> Vec<RequestEntry> {
         let mut submits = self.requests();
@@ -200,10 +230,17 @@ impl Shop {
     }
 }
 
+/// One root certificate, of which nobody has the key: everything here is plain http, and to read all
+/// roots of the machine would be most of the work of a short run.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/it/root.pem");
+
 /// The program in a folder, without the variables of who runs the tests.
 pub(crate) fn vitrine(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vitrine"));
     command.args(words).current_dir(folder);
+    command
+        .env("SSL_CERT_FILE", ROOT)
+        .env_remove("SSL_CERT_DIR");
     for name in [
         "VITRINE_CONFIG",
         "VITRINE_DATABASE_URL",

@@ -12,7 +12,7 @@
 //! A test process has one server of each sort, started by the first test that asks; it ends with
 //! the process, in whatever way the process ends. What this module does not do: create tables.
 //!
-//! [`sql`] and [`sql_rows`] act on either database as a program that knows nothing of us.
+//! [`sql`], [`sql_rows`] and [`onlooker`] act on either database as a program that knows nothing of us.
 
 mod container;
 mod machine;
@@ -28,7 +28,7 @@ use tokio::sync::OnceCell;
 
 use server::{Durability, Server};
 
-pub use sql::{sql, sql_rows};
+pub use sql::{Onlooker, onlooker, sql, sql_rows};
 
 static FAST: OnceCell<Server> = OnceCell::const_new();
 static DURABLE: OnceCell<Server> = OnceCell::const_new();

@@ -37,6 +37,29 @@ pub async fn sql(url: &str, statement: &str) -> Result<u64, String> {
     run.await.map_err(|error: sqlx::Error| error.to_string())
 }
 
+/// A connection of somebody who looks at a SQLite file and leaves it open, as a person's browser of
+/// databases does: as long as it lives, the write-ahead log is not folded into the file.
+#[derive(Debug)]
+pub struct Onlooker {
+    _db: SqliteConnection,
+}
+
+/// Opens a SQLite file and leaves it open.
+///
+/// # Errors
+/// What the database says, as a person sees it.
+pub async fn onlooker(url: &str) -> Result<Onlooker, String> {
+    let open = async {
+        let mut db = sqlite(url).await?;
+        // The file is not touched before the first statement.
+        sqlx::query("select count(*) from sqlite_schema")
+            .execute(&mut db)
+            .await?;
+        Ok(Onlooker { _db: db })
+    };
+    open.await.map_err(|error: sqlx::Error| error.to_string())
+}
+
 /// The rows of a SELECT, each an object of its columns: numbers as numbers, all else as text, times as
 /// the database prints them.
 ///
