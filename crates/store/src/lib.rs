@@ -20,7 +20,10 @@ mod lanes;
 mod ledger;
 mod migrations;
 mod open;
+mod server;
+mod sessions;
 mod sql;
+mod sqlite;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod watch;
@@ -36,4 +39,5 @@ pub use lanes::{LaneHold, LaneOwner, Look, Member};
 pub use migrations::SchemaState;
 pub use model::*;
 pub use open::{Options, Synchronous};
+pub use server::{AnotherServer, ServerIdentity, ServerReport};
 pub use watch::Watch;
