@@ -61,7 +61,7 @@ impl Shop {
         let folder = tempfile::tempdir().unwrap();
         let postgres = match engine {
             Engine::Sqlite => None,
-            Engine::Postgres => Some(store::testing::postgres().await),
+            Engine::Postgres => Some(store::testing::postgres_durable().await),
         };
         let database = match &postgres {
             Some(postgres) => postgres.url.clone(),
