@@ -59,6 +59,7 @@ impl Shop {
         // It is there already if another test of this process was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
+        // `run` refuses a server without fsync.
         let postgres = match engine {
             Engine::Sqlite => None,
             Engine::Postgres => Some(store::testing::postgres_durable().await),
@@ -67,6 +68,22 @@ impl Shop {
             Some(postgres) => postgres.url.clone(),
             None => format!("sqlite://{}", folder.path().join("vitrine.db").display()),
         };
+        Self::around(folder, database, postgres, options).await
+    }
+
+    /// On a database that the test has made, in a folder of its own.
+    pub(crate) async fn on(database: String, options: Options) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        Self::around(folder, database, None, options).await
+    }
+
+    async fn around(
+        folder: TempDir,
+        database: String,
+        postgres: Option<TestDatabase>,
+        options: Options,
+    ) -> Self {
         let speed = options.speed.to_string();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sandbox = SandboxServer::start(options, listener).unwrap();
