@@ -113,7 +113,7 @@ async fn remembered(folder: &Path) -> (Vec<RemoteJob>, Vec<RequestEntry>) {
 }
 
 /// Each product, prompt and topic is of one job, so that a second acceptance shows.
-fn nothing_twice(jobs: &[RemoteJob]) {
+pub(super) fn nothing_twice(jobs: &[RemoteJob]) {
     let mut seen = BTreeMap::new();
     for job in jobs {
         let mut submitted = job.submitted.clone();

@@ -61,14 +61,31 @@ impl Shop {
         // It is there already if another test of this process was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
+        // `run` refuses a server without fsync.
         let postgres = match engine {
             Engine::Sqlite => None,
-            Engine::Postgres => Some(store::testing::postgres().await),
+            Engine::Postgres => Some(store::testing::postgres_durable().await),
         };
         let database = match &postgres {
             Some(postgres) => postgres.url.clone(),
             None => format!("sqlite://{}", folder.path().join("vitrine.db").display()),
         };
+        Self::around(folder, database, postgres, options).await
+    }
+
+    /// On a database that the test has made, in a folder of its own.
+    pub(crate) async fn on(database: String, options: Options) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        Self::around(folder, database, None, options).await
+    }
+
+    async fn around(
+        folder: TempDir,
+        database: String,
+        postgres: Option<TestDatabase>,
+        options: Options,
+    ) -> Self {
         let speed = options.speed;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sandbox = SandboxServer::start(options, listener).unwrap();
@@ -183,17 +200,6 @@ impl Shop {
         };
         let came = tokio::time::timeout(PATIENCE, looks).await;
         assert!(came.is_ok(), "{select} stays {last}, not {wanted}");
-    }
-
-    /// Waits until the providers have seen so many requests.
-    pub(crate) async fn until_the_providers_saw(&self, requests: usize) {
-        let looks = async {
-            while self.requests().len() < requests {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        let came = tokio::time::timeout(PATIENCE, looks).await;
-        assert!(came.is_ok(), "the providers saw {}", self.requests().len());
     }
 
     /// The jobs that the providers accepted.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Clock, Hands, LocalStorage, RunOptions, SystemClock};
+use engine::{Clock, DiskReserve, DiskWatch, Hands, LocalStorage, RunOptions, SystemClock};
 use store::{Options, Store, Synchronous};
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +42,12 @@ async fn work() -> anyhow::Result<()> {
         in_doubt_wait: config.in_doubt_wait,
         drain_limit: Duration::from_secs(1),
         owner: "a test".to_owned(),
+        lease: config.lease,
+        disk: DiskWatch::start(DiskReserve {
+            places: Vec::new(),
+            bytes: 0,
+        })
+        .await,
         seed: clock.now().as_millis().unsigned_abs(),
         drain: CancellationToken::new(),
         stop: CancellationToken::new(),

@@ -128,3 +128,46 @@ fn sqlite_row(row: &SqliteRow) -> Result<Value, sqlx::Error> {
     }
     Ok(Value::Object(object))
 }
+
+/// A foreign connection that holds a SQLite file's lock, or an old state of it.
+#[derive(Debug)]
+pub struct SqliteHold(SqliteConnection);
+
+impl SqliteHold {
+    /// Nobody else can write until it is released.
+    ///
+    /// # Panics
+    /// If the file cannot be opened.
+    pub async fn write(url: &str) -> Self {
+        Self::with(url, "begin immediate").await
+    }
+
+    /// The log cannot be written back beyond this state until it is released.
+    ///
+    /// # Panics
+    /// If the file cannot be opened.
+    pub async fn read(url: &str) -> Self {
+        let mut hold = Self::with(url, "begin").await;
+        hold.run("select count(*) from sqlite_master").await;
+        hold
+    }
+
+    async fn with(url: &str, begin: &'static str) -> Self {
+        let opened = sqlite(url).await;
+        #[expect(clippy::expect_used, reason = "only tests call this")]
+        let mut hold = Self(opened.expect("the file opens"));
+        hold.run(begin).await;
+        hold
+    }
+
+    #[expect(clippy::expect_used, reason = "only tests call this")]
+    async fn run(&mut self, statement: &'static str) {
+        let done = sqlx::query(statement).fetch_all(&mut self.0).await;
+        done.expect("the statement runs");
+    }
+
+    /// Ends it.
+    pub async fn release(mut self) {
+        self.run("rollback").await;
+    }
+}
