@@ -185,17 +185,6 @@ impl Shop {
         assert!(came.is_ok(), "{select} stays {last}, not {wanted}");
     }
 
-    /// Waits until the providers have seen so many requests.
-    pub(crate) async fn until_the_providers_saw(&self, requests: usize) {
-        let looks = async {
-            while self.requests().len() < requests {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        let came = tokio::time::timeout(PATIENCE, looks).await;
-        assert!(came.is_ok(), "the providers saw {}", self.requests().len());
-    }
-
     /// The jobs that the providers accepted.
     pub(crate) fn remote_jobs(&self) -> Vec<RemoteJob> {
         self.sandbox

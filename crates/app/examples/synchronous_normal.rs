@@ -42,6 +42,7 @@ async fn work() -> anyhow::Result<()> {
         in_doubt_wait: config.in_doubt_wait,
         drain_limit: Duration::from_secs(1),
         owner: "a test".to_owned(),
+        lease: config.lease,
         seed: clock.now().as_millis().unsigned_abs(),
         drain: CancellationToken::new(),
         stop: CancellationToken::new(),
