@@ -17,7 +17,7 @@ use serde_json::Value;
 use store::testing::sql_rows;
 
 use super::account::{Inserted, check};
-use super::shop::{Engine, Shop, Worker, options, talk};
+use super::shop::{Engine, Shop, Stopwatch, Worker, options, talk};
 
 /// In CI; by hand a thousand.
 const KILLS: u64 = 200;
@@ -29,7 +29,11 @@ const ANSWERS_MS: [u64; 2] = [15, 45];
 /// The same for the files, so that kills fall into captures.
 const FILES_MS: u64 = 90;
 /// A worker that has not begun to send by now has nothing to send.
-const FIRST_REQUEST: Duration = Duration::from_millis(600);
+const FIRST_REQUEST: Duration = Duration::from_millis(3_000);
+/// Within this time of its start a worker is killed before it has begun.
+const BREATH: Duration = Duration::from_millis(80);
+/// Within this time of its first request it is in the middle of its first calls.
+const LIFE: Duration = Duration::from_millis(120);
 /// Between two looks at the sandbox, which lives in this process.
 const GLANCE: Duration = Duration::from_millis(1);
 /// The worker does not ask about a job whose last question was cut off for so long (`load.rs`), so a
@@ -46,6 +50,26 @@ async fn nothing_is_lost_and_nothing_is_paid_twice_however_often_it_is_killed_on
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_and_nothing_is_paid_twice_however_often_it_is_killed_on_postgresql() {
     killed_again_and_again(Engine::Postgres).await;
+}
+
+/// The test of the test: an account that accepts a second charge pays some of them, and it shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_resubmits_what_is_in_doubt_is_found_to_pay_twice() {
+    let seed = seed();
+    eprintln!("to repeat the moments of these kills: VITRINE_SEED={seed}");
+    let mut killer = Killer::new(Engine::Sqlite, seed).await;
+    let knowingly = "model = \"nanobanana\"\nin_doubt = \"resubmit\"";
+    killer.shop.edit_config("model = \"nanobanana\"", knowingly);
+    for _ in 0..25 {
+        killer.one_life().await;
+    }
+    killer.shop.work();
+    let checked = tokio::spawn(async move {
+        check(&killer.shop, killer.inserted, &killer.open).await;
+    });
+    let found = checked.await.unwrap_err().into_panic();
+    let found = found.downcast_ref::<String>().unwrap();
+    assert!(found.starts_with("paid twice: "), "{found}");
 }
 
 async fn killed_again_and_again(engine: Engine) {
@@ -164,7 +188,8 @@ struct Killer {
 #[derive(Debug, Clone, Copy)]
 enum Moment {
     AfterTheStart(Duration),
-    AfterTheFirstRequest(Duration),
+    /// In so many lives.
+    AfterTheFirstRequest(f64),
 }
 
 /// Questions that were on the wire at a kill.
@@ -238,15 +263,11 @@ impl Killer {
     /// enough to bring several jobs to their end.
     fn moment(&mut self) -> Moment {
         let lot = self.moments.u64(..100);
-        let most_ms = match lot {
-            0..12 => 80,
-            12..75 => 120,
-            _ => 600,
-        };
-        let wait = Duration::from_micros(self.moments.u64(..most_ms * 1_000));
+        let share = self.moments.f64();
         match lot {
-            0..12 => Moment::AfterTheStart(wait),
-            _ => Moment::AfterTheFirstRequest(wait),
+            0..12 => Moment::AfterTheStart(BREATH.mul_f64(share)),
+            12..75 => Moment::AfterTheFirstRequest(share),
+            _ => Moment::AfterTheFirstRequest(5.0 * share),
         }
     }
 
@@ -255,7 +276,8 @@ impl Killer {
     async fn kill(&self, worker: Worker, from: usize, moment: Moment) -> i64 {
         let wait = match moment {
             Moment::AfterTheStart(wait) => wait,
-            Moment::AfterTheFirstRequest(wait) => {
+            Moment::AfterTheFirstRequest(lives) => {
+                let start = Stopwatch::start();
                 let begun = async {
                     while self.shop.requests_seen() == from {
                         tokio::time::sleep(GLANCE).await;
@@ -263,7 +285,8 @@ impl Killer {
                 };
                 // Whether it has anything to send or not, it is killed.
                 let _ = tokio::time::timeout(FIRST_REQUEST, begun).await;
-                wait
+                // On a machine that has much else to do, all of it takes longer.
+                LIFE.max(start.elapsed() / 2).mul_f64(lives)
             }
         };
         tokio::time::sleep(wait).await;
@@ -273,7 +296,7 @@ impl Killer {
         let killed_ms = self.shop.sandbox.with(|_, now| now);
         if self.engine == Engine::Postgres {
             let sessions = "select count(*) as n from pg_stat_activity \
-                where application_name = 'vitrine' and datname = current_database()";
+                where application_name like 'vitrine%' and datname = current_database()";
             self.shop.until(sessions, "0").await;
         }
         killed_ms
