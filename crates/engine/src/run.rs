@@ -305,7 +305,7 @@ impl Runner<'_> {
         match (&self.rests.disk_low, &low) {
             (None, Some(why)) => tracing::warn!("submits and captures rest: {why}"),
             (Some(_), None) => {
-                tracing::warn!("there is room on the disk again; submits and captures go on")
+                tracing::warn!("there is room on the disk again; submits and captures go on");
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
