@@ -226,12 +226,9 @@ impl Runner<'_> {
                     .is_some_and(|(lane, _)| engine.is_quiet(lane))
             {
                 look_at = self.tend_lanes(engine, hold).await?;
-                if self.rests.another_server.is_some() {
-                    self.recognise(now).await?;
-                }
+                self.recognise_again(now).await?;
             }
-            self.rests.disk_low = self.note_disk();
-            engine.set_rests(self.rests.clone());
+            engine.set_rests(self.rests_now());
             self.afloat = engine.reported(&self.unheard);
             let plan = engine.step(now, &self.unheard).await?;
             self.unheard.clear();
@@ -299,17 +296,26 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// The sentence about a disk that is low; said once.
-    fn note_disk(&self) -> Option<String> {
+    /// While nobody has accepted the server, whether somebody has by now.
+    async fn recognise_again(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if self.rests.another_server.is_some() {
+            self.recognise(now).await?;
+        }
+        Ok(())
+    }
+
+    /// What holds submits back. A disk that is low is said once.
+    fn rests_now(&mut self) -> Rests {
         let low = self.options.disk.low();
         match (&self.rests.disk_low, &low) {
             (None, Some(why)) => tracing::warn!("submits and captures rest: {why}"),
             (Some(_), None) => {
-                tracing::warn!("there is room on the disk again; submits and captures go on")
+                tracing::warn!("there is room on the disk again; submits and captures go on");
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
-        low
+        self.rests.disk_low = low;
+        self.rests.clone()
     }
 
     /// Whether anything can go on by itself.

@@ -167,7 +167,7 @@ fn of_sqlite(code: u32, said: &dyn DatabaseError, place: &str) -> StoreError {
     let why = said.message().to_owned();
     match code & 0xff {
         // BUSY, LOCKED, NOMEM, INTERRUPT, IOERR, CANTOPEN (no file handles left), PROTOCOL
-        5 | 6 | 7 | 9 | 10 | 14 | 15 => StoreError::Unavailable { why },
+        5 | 6 | 7 | 9 | 10 | 14 | 15 => StoreError::unavailable(format_args!("{place}: {why}")),
         8 => StoreError::ReadOnly {
             place: place.to_owned(),
         },
@@ -196,6 +196,7 @@ fn of_sqlite(code: u32, said: &dyn DatabaseError, place: &str) -> StoreError {
 /// By SQLSTATE, or by its class.
 fn of_postgres(code: &str, said: &dyn DatabaseError, place: &str) -> StoreError {
     let why = said.message().to_owned();
+    let unavailable = || StoreError::unavailable(format_args!("{place}: {}", said.message()));
     match code {
         "53100" => return StoreError::Full { why },
         "42P01" => return StoreError::NeedsMigration,
@@ -211,6 +212,13 @@ fn of_postgres(code: &str, said: &dyn DatabaseError, place: &str) -> StoreError 
                 message: why,
             };
         }
+        // A statement that this session has prepared is not there, or is another session's.
+        "26000" | "42P05" => {
+            return StoreError::Unfit {
+                place: place.to_owned(),
+                why: crate::server::with_hint(&why),
+            };
+        }
         // Wrong password, unknown role, unknown database.
         "28000" | "28P01" | "3D000" => {
             return StoreError::CannotOpen {
@@ -220,18 +228,142 @@ fn of_postgres(code: &str, said: &dyn DatabaseError, place: &str) -> StoreError 
         }
         // A lock took too long; a session that idled in a transaction, or was left in a broken one; a server
         // that takes no writes for now (a standby on its way up, a full disk at a hoster's).
-        "55P03" | "25P02" | "25P03" | "25P04" | "25006" => return StoreError::Unavailable { why },
+        "55P03" | "25P02" | "25P03" | "25P04" | "25006" => return unavailable(),
         // Statements that were prepared before the tables changed: a new session prepares them anew.
-        "0A000" if why.starts_with("cached plan") => return StoreError::Unavailable { why },
+        "0A000" if why.starts_with("cached plan") => return unavailable(),
         _ => {}
     }
     match code.get(..2) {
         // Connection, rollback (deadlock, serialisation), resources, operator intervention, system.
-        Some("08" | "40" | "53" | "57" | "58") => StoreError::Unavailable { why },
+        Some("08" | "40" | "53" | "57" | "58") => unavailable(),
         Some("23") => StoreError::Refused {
             constraint: said.constraint().unwrap_or("constraint").to_owned(),
             message: why,
         },
         _ => StoreError::Statement { why },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    /// What a database says: a code and words.
+    #[derive(Debug)]
+    struct Said(&'static str, &'static str);
+
+    impl std::fmt::Display for Said {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.1)
+        }
+    }
+
+    impl std::error::Error for Said {}
+
+    impl DatabaseError for Said {
+        fn message(&self) -> &str {
+            self.1
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> sqlx::error::ErrorKind {
+            sqlx::error::ErrorKind::Other
+        }
+    }
+
+    fn of(code: &'static str, words: &'static str) -> StoreError {
+        let said = sqlx::Error::Database(Box::new(Said(code, words)));
+        StoreError::of(&said, "postgres://shop@host:5432/shop")
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_waited_for() {
+        let cases = [
+            (
+                "57P01",
+                "terminating connection due to administrator command",
+            ),
+            (
+                "57P02",
+                "terminating connection because of crash of another server process",
+            ),
+            ("57P03", "the database system is starting up"),
+            ("57014", "canceling statement due to statement timeout"),
+            ("55P03", "canceling statement due to lock timeout"),
+            ("25P02", "current transaction is aborted"),
+            (
+                "25P03",
+                "terminating connection due to idle-in-transaction timeout",
+            ),
+            ("25006", "cannot execute INSERT in a read-only transaction"),
+            ("40001", "could not serialize access"),
+            ("40P01", "deadlock detected"),
+            ("53100", "could not extend file: No space left on device"),
+            ("53200", "out of memory"),
+            ("53300", "sorry, too many clients already"),
+            ("08006", "connection failure"),
+            ("58030", "could not read block: Input/output error"),
+            ("0A000", "cached plan must not change result type"),
+            // SQLite's.
+            ("5", "database is locked"),
+            ("517", "database is locked (snapshot)"),
+            ("10", "disk I/O error"),
+            ("13", "database or disk is full"),
+            ("14", "unable to open database file"),
+        ];
+        for (code, words) in cases {
+            let error = of(code, words);
+            assert!(error.is_transient(), "{code}: {error:?}");
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_stays_as_it_is_ends_with_its_sentence() {
+        let cases = [
+            ("28P01", "password authentication failed"),
+            ("3D000", "database does not exist"),
+            ("42601", "syntax error"),
+            ("42P01", "relation does not exist"),
+            ("26000", "prepared statement \"x\" does not exist"),
+            ("23505", "duplicate key"),
+            ("0A000", "not supported"),
+            ("XX001", "invalid page in block 0"),
+            ("8", "attempt to write a readonly database"),
+            ("11", "database disk image is malformed"),
+            ("26", "file is not a database"),
+        ];
+        for (code, words) in cases {
+            let error = of(code, words);
+            assert!(!error.is_transient(), "{code}: {error:?}");
+        }
+        let pooled = of("42P05", "prepared statement \"x\" already exists").to_string();
+        assert!(pooled.contains("PgBouncer"), "{pooled}");
+    }
+
+    #[test]
+    fn a_driver_that_counts_a_transaction_too_many_is_no_reason_to_end() {
+        let error = StoreError::of(&sqlx::Error::InvalidSavePointStatement, "sqlite://v.db");
+        assert!(
+            error.is_transient() && error.is_of_the_connection(),
+            "{error:?}"
+        );
     }
 }

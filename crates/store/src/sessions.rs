@@ -139,8 +139,8 @@ fn pool(options: &PgConnectOptions, size: u32, known: &Arc<Known>) -> PgPool {
         // A session never goes back with an open transaction, whatever became of who used it.
         .after_release(|db, _| {
             Box::pin(async move {
-                db.execute("rollback").await?;
-                Ok(true)
+                // One that cannot even do that is thrown away.
+                Ok(db.execute("rollback").await.is_ok())
             })
         })
         .connect_lazy_with(options.clone())

@@ -32,7 +32,7 @@ pub(super) fn rounds(variable: &str, usual: u64) -> u64 {
 /// Slow enough that work is under way whenever the database goes.
 pub(super) fn at_work() -> Options {
     Options {
-        speed: 60.0,
+        speed: 120.0,
         ..options()
     }
 }

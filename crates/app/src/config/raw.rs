@@ -186,7 +186,7 @@ fn size(text: &str) -> Option<u64> {
     };
     let bytes = number * bytes;
     // As far as a float counts bytes one by one.
-    (bytes >= 0.0 && bytes < 9e15).then_some(bytes as u64)
+    (0.0..9e15).contains(&bytes).then_some(bytes as u64)
 }
 
 /// Reads the text of a config.

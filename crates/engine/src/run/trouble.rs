@@ -14,10 +14,18 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// After so long without a new error it is over. A database that falls over every second is one trouble.
 const STEADY: Duration = Duration::from_secs(2);
 
+/// A trouble that lasts so long may have another cause than the first error: that one is told too.
+const LASTING: Duration = Duration::from_secs(2);
+
+/// So many causes are told of one trouble; whoever wants all of them asks for the debug log.
+const MOST_CAUSES: usize = 4;
+
 /// What is going on, if anything is.
 #[derive(Debug)]
 pub(super) struct Trouble {
     since: Option<Timestamp>,
+    /// The causes that were told: a trouble may begin as one and go on as another.
+    told: Vec<String>,
     /// It has answered since then.
     better: Option<Timestamp>,
     waits: ExponentialBackoff,
@@ -25,14 +33,17 @@ pub(super) struct Trouble {
 
 impl Trouble {
     pub(super) fn none() -> Self {
-        let waits = ExponentialBackoff {
+        let mut waits = ExponentialBackoff {
             initial_interval: Duration::from_millis(100),
             max_interval: LONGEST,
             max_elapsed_time: None,
             ..ExponentialBackoff::default()
         };
+        // It begins with the crate's own first interval otherwise.
+        waits.reset();
         Self {
             since: None,
+            told: Vec::new(),
             better: None,
             waits,
         }
@@ -41,9 +52,17 @@ impl Trouble {
     /// Says how long to wait before the next try.
     pub(super) fn met(&mut self, error: &StoreError, now: Timestamp) -> Duration {
         self.better = None;
-        if self.since.is_none() {
-            self.since = Some(now);
+        let cause = error.to_string();
+        let since = *self.since.get_or_insert(now);
+        if self.told.is_empty() {
+            self.told.push(cause);
             tracing::warn!(%error, "no work on the database for now; waiting for it, and nothing is sent meanwhile");
+        } else if now >= since + LASTING
+            && self.told.len() < MOST_CAUSES
+            && !self.told.contains(&cause)
+        {
+            self.told.push(cause);
+            tracing::warn!(%error, "still no work on the database, and this is the cause by now");
         } else {
             tracing::debug!(%error, "still waiting for the database");
         }
@@ -62,6 +81,7 @@ impl Trouble {
                 "the database answers again; going on"
             );
             self.since = None;
+            self.told.clear();
             self.waits.reset();
         }
     }
