@@ -15,6 +15,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
         crate::lanes::all(),
         crate::ledger::all(),
         crate::migrations::all(),
+        crate::money::all(),
         crate::server::all(),
         crate::watch::all(),
     ]
