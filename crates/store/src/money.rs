@@ -4,13 +4,17 @@
 //! price of what has no answer yet, in doubt that of what may have been accepted: also after a person or
 //! the config sent it again, since the provider may have charged both. What was refused took nothing.
 
-use domain::Timestamp;
+use domain::{JobKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::columns::{
+    JobRow, description_columns, description_json, image_columns, image_json, jobs,
+    production_columns, production_json, work_columns, work_json,
+};
 use crate::db::{Arg, End};
-use crate::jobs::list;
-use crate::model::{AccountCommand, BatchMoney, DayMoney};
-use crate::sql::{Sql, statements};
+use crate::jobs::{list, number};
+use crate::model::{AccountCommand, BatchMoney, DayMoney, Job};
+use crate::sql::{PerKind, Sql, per_kind, statements};
 use crate::{Store, StoreError};
 
 macro_rules! sums {
@@ -28,7 +32,28 @@ macro_rules! taken {
     };
 }
 
+/// Parameters: account, whether rows that name none count, after this id, how many.
+macro_rules! held_for_money {
+    ($kind:literal, $table:literal, $json:ident, $columns:ident) => {
+        Sql {
+            sqlite: concat!(
+                "select ", $json!(), " from ", $table, " indexed by ", $table, "_of_error \
+                where error_code in ('spend_cap', 'price_unknown') and status = 'pending' and id > ?3 \
+                  and (coalesce(account, '') = ?1 or (coalesce(account, '') = '' and ?2 = 1)) \
+                order by id limit ?4"
+            ),
+            postgres: concat!(
+                "select row_to_json(r)::text from (select ", $columns!(), " from ", $table, " \
+                where error_code in ('spend_cap', 'price_unknown') and status = 'pending' and id > $3::bigint \
+                  and (coalesce(account, '') = $1 or (coalesce(account, '') = '' and $2::bigint = 1)) \
+                order by id limit $4::bigint) r"
+            ),
+        }
+    };
+}
+
 statements! {
+    HELD_FOR_MONEY: PerKind = per_kind!(held_for_money);
     /// Walks the account's submissions since a moment, by their index.
     BY_DAY: Sql = Sql {
         sqlite: concat!("select json_object('day', day, 'booked', booked, 'reserved', reserved, 'in_doubt', in_doubt) \
@@ -60,9 +85,11 @@ statements! {
     };
     OPEN_ACCOUNT_COMMANDS: Sql = Sql {
         sqlite: "select json_object('id', id, 'account', account, 'command', command, 'outcome', outcome) \
-            from account_commands where done_at is null order by id limit ?1",
+            from account_commands where done_at is null and account in (select value from json_each(?1)) \
+            order by id limit ?2",
         postgres: "select row_to_json(r)::text from (select id, account, command, outcome \
-            from account_commands where done_at is null order by id limit $1) r",
+            from account_commands where done_at is null and account in (select jsonb_array_elements_text($1::jsonb)) \
+            order by id limit $2::bigint) r",
     };
     ACCOUNT_COMMANDS: Sql = Sql {
         sqlite: "select json_object('id', id, 'account', account, 'command', command, 'outcome', outcome) \
@@ -155,15 +182,41 @@ impl Store {
         self.read("submission_jobs", &FULLEST_BATCHES, args).await
     }
 
-    /// What people want of accounts, and nobody has executed yet; oldest first.
+    /// Pending jobs of an account that are held back by a spending cap, or because their price is unknown
+    /// under one; in the order of their ids, from the one after `after`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn held_for_money(
+        &self,
+        kind: JobKind,
+        account: &str,
+        takes_unnamed: bool,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Job>, StoreError> {
+        let args = vec![
+            account.into(),
+            number(takes_unnamed),
+            after.into(),
+            Arg::Int(limit.into()),
+        ];
+        let rows: Vec<JobRow> = self
+            .read(kind.table(), HELD_FOR_MONEY.of(kind), args)
+            .await?;
+        jobs(rows)
+    }
+
+    /// What people want of these accounts, and nobody has executed yet; oldest first.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn open_account_commands(
         &self,
+        accounts: &[String],
         limit: u32,
     ) -> Result<Vec<AccountCommand>, StoreError> {
-        let args = vec![Arg::Int(limit.into())];
+        let args = vec![list(accounts)?, Arg::Int(limit.into())];
         self.read("account_commands", &OPEN_ACCOUNT_COMMANDS, args)
             .await
     }

@@ -93,6 +93,11 @@ async fn a_batch_keeps_its_money_when_its_rows_go(fresh: Fresh) {
     };
     let given_up = Event::Resolved(domain::Resolution::GiveUp);
     fresh.advance(job, &[gone, given_up]).await;
+    let mut over = outcome("s1", jobs[0].id, Outcome::Unknown);
+    over.ended = true;
+    let mut batch = fenced(hold.epochs[0].1);
+    batch.outcomes = vec![over];
+    fresh.store.commit(batch).await.unwrap();
     let mut stranger = fresh.stranger().await;
     assert_eq!(stranger.run("delete from descriptions").await, Ok(1));
     let names = ["spring".to_owned()];
@@ -157,8 +162,9 @@ async fn an_account_command_is_executed_once(fresh: Fresh) {
     let hold = fresh.hold().await;
     let epoch = hold.epochs[0].1;
     let store = &fresh.store;
+    let texts = ["texts".to_owned()];
     let id = store.add_account_command("texts", "resume").await.unwrap();
-    let open = store.open_account_commands(10).await.unwrap();
+    let open = store.open_account_commands(&texts, 10).await.unwrap();
     assert_eq!(open.len(), 1);
     assert_eq!((open[0].id, open[0].account.as_str()), (id, "texts"));
     let done = |lane: LaneKey, outcome: &str| AccountCommandDone {
@@ -171,13 +177,19 @@ async fn an_account_command_is_executed_once(fresh: Fresh) {
     let mut stale = fenced(Epoch(epoch.0 - 1));
     stale.account_commands = vec![done(lane(), "by a stale worker")];
     store.commit(stale).await.unwrap();
-    assert_eq!(store.open_account_commands(10).await.unwrap(), open);
+    assert_eq!(store.open_account_commands(&texts, 10).await.unwrap(), open);
     for outcome in ["done", "again"] {
         let mut batch = fenced(epoch);
         batch.account_commands = vec![done(lane(), outcome)];
         store.commit(batch).await.unwrap();
     }
-    assert!(store.open_account_commands(10).await.unwrap().is_empty());
+    assert!(
+        store
+            .open_account_commands(&texts, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let read = store.account_commands(&[id]).await.unwrap();
     assert_eq!(read[0].outcome.as_deref(), Some("done"));
     let mut stranger = fresh.stranger().await;
