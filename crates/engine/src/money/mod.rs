@@ -18,6 +18,9 @@ mod charge;
 mod credits;
 mod hold;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
