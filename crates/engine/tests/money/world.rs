@@ -280,6 +280,7 @@ impl World {
         let here = Here {
             flights: self.in_air.iter().cloned().chain(unheard).collect(),
             held: std::mem::replace(&mut self.held, hold.epochs.clone()),
+            others_may_live: false,
         };
         let accounts = self.accounts.clone();
         let seed = self.rng.u64(..);
