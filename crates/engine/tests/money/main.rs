@@ -14,6 +14,7 @@ mod tests {
 
     #[test]
     fn no_cap_is_ever_passed_whatever_crashes() {
+        let mut steps = 0;
         let mut crashes = 0;
         let mut in_doubt = 0;
         let mut held = 0;
@@ -26,13 +27,14 @@ mod tests {
             };
             let summary = World::new(seed, rule).play();
             summary.check();
+            steps += summary.steps;
             crashes += summary.crashes;
             in_doubt += summary.in_doubt;
             held += summary.held;
             full_days += summary.full_days();
         }
         println!(
-            "{HISTORIES} histories, {crashes} crashes, {in_doubt} in doubt, {held} held back, {full_days} full days"
+            "{HISTORIES} histories, {steps} steps, {crashes} crashes, {in_doubt} in doubt, {held} held back, {full_days} full days"
         );
         for (what, n) in [
             ("crashes", crashes),
