@@ -10,7 +10,7 @@ mod tests {
     use super::world::{InDoubt, World};
 
     /// Histories of one run; each has dozens of crashes.
-    const HISTORIES: u64 = 12;
+    const HISTORIES: u64 = 6;
 
     #[test]
     fn no_cap_is_ever_passed_whatever_crashes() {
