@@ -107,6 +107,8 @@ pub(crate) enum Command {
     Jobs(JobsCommand),
     /// How many jobs stand where, what waits for whom, and what it cost.
     Status(StatusArgs),
+    /// What accounts have spent, today and this month, how full their caps are, and whether they rest.
+    Credits(CreditsArgs),
     /// Look at what the start of a worker looks at: the database's server, the disks.
     Doctor(DoctorArgs),
     /// Serve the three simulated providers.
@@ -138,7 +140,8 @@ pub(crate) struct InitArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// End when nothing is left that can go on by itself. Exit code 3 if jobs failed in this run, or
-    /// are in doubt, or wait for credits or for an account that the config does not have.
+    /// are in doubt, or wait for credits or for an account that the config does not have; 8 if what is
+    /// left waits only for a spending cap.
     #[arg(long, action = ArgAction::SetTrue)]
     pub(crate) until_idle: Option<bool>,
 }
@@ -149,6 +152,20 @@ pub(crate) struct StatusArgs {
     /// Only the jobs of this batch.
     #[arg(long)]
     pub(crate) batch: Option<String>,
+}
+
+/// Of `credits`.
+#[derive(Debug, Args)]
+pub(crate) struct CreditsArgs {
+    /// Only this account.
+    pub(crate) account: Option<String>,
+    /// There are credits again: submits that rest for want of them go on.
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) resume: Option<bool>,
+    /// Ask the running worker for the provider's own balance, where one is documented (JAKOV): one
+    /// request.
+    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "resume")]
+    pub(crate) balance: Option<bool>,
 }
 
 /// Of `doctor`.

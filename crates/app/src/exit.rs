@@ -26,6 +26,8 @@ pub(crate) enum Code {
     Config = 6,
     /// The database needs a migration, or a newer program.
     Schema = 7,
+    /// What is left waits only for a spending cap.
+    CapReached = 8,
     /// Somebody pressed Ctrl-C.
     Interrupted = 130,
 }

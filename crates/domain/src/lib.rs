@@ -8,6 +8,7 @@ mod kind;
 pub mod price;
 mod provider;
 pub mod request;
+pub mod spend;
 mod state;
 mod time;
 mod transition;
@@ -20,6 +21,7 @@ pub use request::{
     Checked, Defaults, DescriptionInput, ImageInput, ImageSource, Input, Invalid, ProductionInput,
     Request,
 };
+pub use spend::{CapKind, Caps};
 pub use state::{Cancel, Fault, JobState, Remote, Status, SubmissionId, UnknownStatus, Work};
 pub use time::{BadTimestamp, Timestamp};
 pub use transition::{Event, Illegal, Resolution, Verdict, next};

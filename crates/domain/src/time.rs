@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// Days in UTC have no leap seconds here, as in every Unix clock.
+const DAY_MILLIS: i64 = 86_400_000;
+
 /// A moment in milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
@@ -28,6 +31,35 @@ impl Timestamp {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// When this moment's day in UTC began.
+    #[must_use]
+    pub const fn utc_day(self) -> Self {
+        Self(self.0 - self.0.rem_euclid(DAY_MILLIS))
+    }
+
+    /// When the next day in UTC begins.
+    #[must_use]
+    pub const fn next_utc_day(self) -> Self {
+        Self(self.utc_day().0.saturating_add(DAY_MILLIS))
+    }
+
+    /// When this moment's calendar month in UTC began. Outside the years that a calendar has: its day.
+    #[must_use]
+    pub fn utc_month(self) -> Self {
+        let day = self.utc_day();
+        jiff::Timestamp::from_millisecond(day.0).map_or(day, |moment| {
+            let past = moment.to_zoned(jiff::tz::TimeZone::UTC).day() - 1;
+            Self(day.0 - i64::from(past) * DAY_MILLIS)
+        })
+    }
+
+    /// When the next calendar month in UTC begins.
+    #[must_use]
+    pub fn next_utc_month(self) -> Self {
+        // No month is longer than 31 days, and 32 days after its first lies in the next one.
+        Self(self.utc_month().0.saturating_add(32 * DAY_MILLIS)).utc_month()
     }
 
     /// This moment moved back by `by`.

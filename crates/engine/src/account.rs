@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use domain::{Defaults, Prices, Provider, Window};
+use domain::{Caps, Defaults, Prices, Provider, Window};
 use providers::{Client, Phase};
 use store::LaneKey;
 
@@ -62,6 +62,8 @@ pub struct Policy {
     pub deadline: Duration,
     /// How long files may take to come home before the job fails.
     pub capture_deadline: Duration,
+    /// How much it may spend.
+    pub spend: Caps,
 }
 
 /// Spans of time that are ours, not a provider's.
@@ -77,7 +79,7 @@ pub struct Timing {
     pub pause_first: Duration,
     /// The longest such pause.
     pub pause_longest: Duration,
-    /// How long submits rest when the credits are gone, before one is tried again.
+    /// How long submits rest when the credits are gone, before one is tried again; longer each time.
     pub credits_probe: Duration,
     /// First wait of one job before it is tried again.
     pub retry_first: Duration,
@@ -110,6 +112,15 @@ impl Timing {
         self.pause_first
             .saturating_mul(1u32.checked_shl(strikes.min(30)).unwrap_or(u32::MAX))
             .min(self.pause_longest)
+    }
+
+    /// The rest of submits after `strikes` answers in a row that nothing is left to spend: doubling from
+    /// the first.
+    #[must_use]
+    pub fn probe(&self, strikes: u32) -> Duration {
+        self.credits_probe
+            .saturating_mul(1u32.checked_shl(strikes.min(30)).unwrap_or(u32::MAX))
+            .min(self.pause_longest.max(self.credits_probe))
     }
 
     /// How long one job waits after its `attempt`-th refusal: doubling from the first.

@@ -277,6 +277,23 @@ impl Draft {
         });
     }
 
+    /// Jobs that leave with this step.
+    pub(crate) fn leaving(&self) -> BTreeSet<JobId> {
+        self.intents
+            .iter()
+            .filter_map(|intent| match intent {
+                Intent::Submit(submit) => Some(submit.jobs.iter().map(OpenJob::id)),
+                Intent::Read { .. } | Intent::Priority { .. } | Intent::Change { .. } => None,
+            })
+            .flatten()
+            .collect()
+    }
+
+    /// What this step says of submissions.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = &SubmissionJobChange> {
+        self.outcomes.values()
+    }
+
     pub(crate) fn has_conclusion_on(&self, job: JobId) -> bool {
         self.jobs.contains_key(&job)
     }
@@ -291,6 +308,7 @@ impl Draft {
             && self.outcomes.is_empty()
             && batch.events.is_empty()
             && batch.commands.is_empty()
+            && batch.account_commands.is_empty()
             && batch.pauses.is_empty()
             && batch.webhooks.is_empty()
     }

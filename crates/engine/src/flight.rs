@@ -67,6 +67,12 @@ pub(crate) enum Flight {
         project: String,
         places: Places,
     },
+    /// A read of the provider's own count of credits.
+    Credits {
+        lane: LaneKey,
+        account: String,
+        places: Places,
+    },
     /// A download; costs no request at the provider.
     Fetch { lane: LaneKey, wanted: Wanted },
 }
@@ -80,6 +86,7 @@ impl Flight {
             | Self::Cancel { lane, .. }
             | Self::Source { lane, .. }
             | Self::Export { lane, .. }
+            | Self::Credits { lane, .. }
             | Self::Fetch { lane, .. } => lane,
         }
     }
@@ -91,7 +98,8 @@ impl Flight {
             | Self::Deliverables { places, .. }
             | Self::Cancel { places, .. }
             | Self::Source { places, .. }
-            | Self::Export { places, .. } => Some(places),
+            | Self::Export { places, .. }
+            | Self::Credits { places, .. } => Some(places),
             Self::Fetch { .. } => None,
         }
     }

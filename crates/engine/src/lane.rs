@@ -17,6 +17,8 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use store::{Epoch, LaneKey, Pause};
 
+use crate::money::Balance;
+
 /// Of the slots that reads and submits compete for, so many percent are the submits': a backlog of
 /// polls must not starve them (RELIABILITY.md section 6).
 const SUBMIT_SHARE_PERCENT: u64 = 45;
@@ -165,6 +167,8 @@ pub(crate) struct Lane {
     pub(crate) answers_at: Timestamp,
     /// It is to change hands: nothing new is sent.
     pub(crate) leaving: bool,
+    /// The provider's own count of credits.
+    pub(crate) balance: Balance,
     /// Nothing pending was found; look again at this moment or when the database changes.
     pub(crate) idle_until: Option<Timestamp>,
 }
@@ -199,6 +203,7 @@ impl Lane {
             orphans: BTreeMap::new(),
             answers_at: Timestamp::default(),
             leaving: false,
+            balance: Balance::default(),
             idle_until: None,
         }
     }
@@ -337,6 +342,12 @@ impl Lane {
     pub(crate) fn set_pause(&mut self, pause: Pause) {
         let key = (pause.endpoints.clone(), pause.code.clone());
         self.pauses.insert(key, pause);
+    }
+
+    /// Submits rest for want of credits: the next one goes alone, after a look at the balance.
+    pub(crate) fn rests_for_credits(&mut self) {
+        self.careful = true;
+        self.balance.begin();
     }
 
     pub(crate) fn lift_pause(&mut self, endpoints: &str, code: &str) -> Option<Pause> {

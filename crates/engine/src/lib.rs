@@ -14,6 +14,7 @@ mod flight;
 mod hands;
 mod lane;
 mod load;
+mod money;
 mod open;
 mod permit;
 mod planner;

@@ -18,6 +18,7 @@ use crate::act::{FlightId, Report};
 use crate::draft::Draft;
 use crate::flight::{Flight, Purpose};
 use crate::lane::{Lane, Places};
+use crate::money::Money;
 use crate::open::{Capture, OpenJob};
 use crate::planner::{Engine, Ids};
 use crate::recover::{Left, ON_ITS_WAY};
@@ -88,6 +89,8 @@ impl Engine {
             ids: Ids::seeded(seed),
             commands_at: Timestamp::default(),
             strangers_at: Timestamp::default(),
+            money: Money::default(),
+            seen: now,
             draining: false,
             rests: crate::rest::Rests::default(),
             others_may_live: here.others_may_live,
@@ -138,18 +141,32 @@ impl Engine {
             self.load_lane(key, *epoch, here, now, &mut draft).await?;
             draft.fence(key, *epoch);
         }
-        if draft.is_empty() {
-            return Ok(());
-        }
-        match self.store.commit(draft.to_batch()).await? {
-            Committed::Durable { lost } => {
-                for lane in lost {
-                    self.lose(&lane);
+        if !draft.is_empty() {
+            match self.store.commit(draft.to_batch()).await? {
+                Committed::Durable { lost } => {
+                    for lane in lost {
+                        self.lose(&lane);
+                    }
                 }
-                Ok(())
+                Committed::Stale(_) => return Err(StoreError::contended(1)),
             }
-            Committed::Stale(_) => Err(StoreError::contended(1)),
         }
+        self.load_money(lanes, now).await
+    }
+
+    /// The books of these lanes' accounts, after all that was concluded about what is left of them.
+    async fn load_money(
+        &mut self,
+        lanes: &[(LaneKey, Epoch)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let ours: Vec<Arc<Account>> = lanes
+            .iter()
+            .flat_map(|(key, _)| self.accounts_of(key))
+            .collect();
+        self.money
+            .load(&self.store, &ours, self.open.values(), now)
+            .await
     }
 
     async fn load_lane(
@@ -269,6 +286,8 @@ impl Engine {
                 open.client_ref.clone_from(&row.client_ref);
                 open.location.clone_from(&row.location);
                 open.fate = row.outcome;
+                // The row shows what the job has cost in all; here it is what this submission costs.
+                open.job.work.credits = row.credits.or(row.price);
             }
             if status == Status::InDoubt {
                 open.next_read = now + account.timing.evidence_first;

@@ -20,6 +20,7 @@ use crate::act::{Act, FlightId, Plan, Report, Said};
 use crate::draft::{Draft, Intent, SubmitIntent};
 use crate::flight::Flight;
 use crate::lane::Lane;
+use crate::money::{Money, OUT_OF_CREDITS};
 use crate::open::OpenJob;
 use crate::read::Evidence;
 use crate::rest::Rests;
@@ -77,6 +78,10 @@ pub struct Engine {
     pub(crate) commands_at: Timestamp,
     /// Rows of accounts that the config does not have are looked for at this moment.
     pub(crate) strangers_at: Timestamp,
+    /// What accounts with a cap have taken.
+    pub(crate) money: Money,
+    /// The moment of the last step.
+    pub(crate) seen: Timestamp,
     /// Nothing new is sent; answers are still heard.
     pub(crate) draining: bool,
     /// What holds submits back in all lanes.
@@ -102,6 +107,8 @@ pub struct Outlook {
     pub key_refused: BTreeMap<String, String>,
     /// Accounts that are out of credits, with the provider's words.
     pub out_of_credits: BTreeMap<String, String>,
+    /// Rows that a cap held back are being looked at: whether they may go is not known yet.
+    pub rechecking: bool,
     /// What holds all submits back, in sentences.
     pub rests: Vec<String>,
     /// Jobs whose files wait for room on the disk.
@@ -126,6 +133,7 @@ impl Engine {
         }
         self.commands_at = Timestamp::default();
         self.strangers_at = Timestamp::default();
+        self.money.commands_at = Timestamp::default();
     }
 
     /// While draining nothing new is sent; what is on the wire is still heard and written down.
@@ -139,6 +147,7 @@ impl Engine {
     /// If the database cannot be read or written. Then nothing of this step counts: load the engine
     /// anew and bring the same reports again.
     pub async fn step(&mut self, now: Timestamp, reports: &[Report]) -> Result<Plan, StoreError> {
+        self.seen = now;
         let mut draft = Draft::default();
         let mut wake = Wake::default();
         for lane in self.lanes.values() {
@@ -153,7 +162,10 @@ impl Engine {
         }
         self.follow_rests(&mut draft);
         self.read_commands(now, &mut draft, &mut wake).await?;
+        self.read_account_commands(now, &mut draft, &mut wake)
+            .await?;
         self.mark_strangers(now, &mut draft, &mut wake).await?;
+        self.recheck_held(now, &mut draft, &mut wake).await?;
         let keys: Vec<LaneKey> = self.lanes.keys().cloned().collect();
         for key in &keys {
             self.adopt_orphans(key, now, &mut draft, &mut wake).await?;
@@ -163,6 +175,7 @@ impl Engine {
             self.give_up_overdue(key, now, &mut draft);
             self.plan_fetches(key, now, &mut draft, &mut wake);
             self.plan_requests(key, now, &mut draft, &mut wake).await?;
+            self.mark_the_rest(key, now, &mut draft).await?;
         }
         if draft.again {
             wake.at(now);
@@ -249,6 +262,9 @@ impl Engine {
                     for reference in references {
                         lane.live_refs.remove(reference);
                     }
+                    for open in &submit.jobs {
+                        self.money.give_back(open);
+                    }
                 }
                 // The command is still there: it is obeyed on what the row says now.
                 Intent::Change { .. } | Intent::Priority { .. } => self.notice_writes(),
@@ -268,6 +284,7 @@ impl Engine {
 
     /// All is durable: memory follows, and the acts go out.
     fn handed_out(&mut self, draft: Draft, wake: Wake) -> Plan {
+        self.money.settle(draft.outcomes());
         let mut plan = Plan {
             acts: draft.acts,
             wake_at: wake.0,
@@ -336,7 +353,9 @@ impl Engine {
     /// facts are kept.
     pub fn lose(&mut self, lane: &LaneKey) {
         tracing::info!(lane = %lane.0, "this lane belongs to another process now");
-        self.lanes.remove(lane);
+        if let Some(lost) = self.lanes.remove(lane) {
+            self.money.forget(&lost.accounts);
+        }
         if planted::has(Bug::LateFactDropped) {
             self.flights.retain(|_, flight| flight.lane() != lane);
         }
@@ -376,6 +395,7 @@ impl Engine {
     pub fn outlook(&self) -> Outlook {
         let mut outlook = Outlook {
             on_the_wire: self.flights.len(),
+            rechecking: self.money.is_unsure(),
             rests: self.rests.sentences(),
             ..Outlook::default()
         };
@@ -402,7 +422,11 @@ impl Engine {
             for pause in lane.pauses() {
                 let which = match pause.code.as_str() {
                     "key_refused" => &mut outlook.key_refused,
-                    "out_of_credits" => &mut outlook.out_of_credits,
+                    // Its time is over: a submit tries again.
+                    OUT_OF_CREDITS if pause.until.is_some_and(|until| until <= self.seen) => {
+                        continue;
+                    }
+                    OUT_OF_CREDITS => &mut outlook.out_of_credits,
                     _ => continue,
                 };
                 for account in &lane.accounts {

@@ -20,6 +20,7 @@ use crate::disk::DiskWatch;
 use crate::fleet::Fleet;
 use crate::hands::Hands;
 use crate::load::{Afloat, Here};
+use crate::money::{PRICE_UNKNOWN, SPEND_CAP};
 use crate::planner::{Engine, Outlook};
 use crate::rest::Rests;
 
@@ -27,6 +28,10 @@ mod lanes;
 mod trouble;
 
 use trouble::Trouble;
+
+/// Codes of pending rows that nothing changes by itself today: an account or a price that the config does
+/// not have, a cap that is reached.
+const WAITS_FOR_A_PERSON: [&str; 3] = ["unknown_account", PRICE_UNKNOWN, SPEND_CAP];
 
 /// How to run.
 #[derive(Debug)]
@@ -320,7 +325,7 @@ impl Runner<'_> {
 
     /// Whether anything can go on by itself.
     async fn idle(&self, outlook: &Outlook, now: Timestamp) -> Result<Idle, StoreError> {
-        if outlook.working > 0 {
+        if outlook.working > 0 || outlook.rechecking {
             return Ok(Idle::No);
         }
         let young = outlook
@@ -333,8 +338,9 @@ impl Runner<'_> {
             if count.status != Status::Pending || count.jobs == 0 {
                 continue;
             }
+            let code = count.error_code.as_deref();
             let stuck = !outlook.rests.is_empty()
-                || count.error_code.as_deref() == Some("unknown_account")
+                || code.is_some_and(|code| WAITS_FOR_A_PERSON.contains(&code))
                 || self.is_blocked(count.kind, count.account.as_deref(), outlook);
             if !stuck {
                 return Ok(Idle::No);

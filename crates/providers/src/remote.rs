@@ -28,6 +28,8 @@ pub struct RemoteJob {
     pub error_code: Option<String>,
     /// The provider's sentence for a failure.
     pub error_message: Option<String>,
+    /// What the provider says that it took for the job, in its unit.
+    pub charged: Option<i64>,
     /// When the provider took it.
     pub created_at: Option<Timestamp>,
     /// When it was done.
@@ -50,6 +52,7 @@ impl RemoteJob {
             prompt: None,
             error_code: None,
             error_message: None,
+            charged: None,
             created_at: None,
             completed_at: None,
             expires_at: None,

@@ -11,6 +11,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
 use crate::options::Options;
+use crate::wire::Provider;
 
 /// The only edition of the format so far.
 const EDITION: u32 = 1;
@@ -54,6 +55,10 @@ pub(crate) enum Event {
     },
     Reject {
         production: String,
+    },
+    TopUp {
+        provider: Provider,
+        credits: u64,
     },
 }
 

@@ -235,6 +235,16 @@ impl Sandbox {
         }
     }
 
+    /// Somebody buys credits, or raises JARAI's monthly ceiling by so many productions.
+    pub fn top_up(&mut self, provider: Provider, credits: u64) {
+        match provider {
+            Provider::Jakov => self.jakov.top_up(credits),
+            Provider::Productai => self.productai.top_up(credits),
+            Provider::Jarai => self.jarai.top_up(credits),
+            Provider::Files | Provider::Control => {}
+        }
+    }
+
     /// The requests since `from_ms` whose answers told a terminal status.
     pub(crate) fn told_since(&self, from_ms: i64) -> Vec<u64> {
         let entries = self.world.ledger.requests().iter().rev();

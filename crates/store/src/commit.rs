@@ -134,6 +134,7 @@ fn check_fences(batch: &Batch) -> Result<(), StoreError> {
                 .iter()
                 .filter_map(|change| change.lane.as_ref()),
         )
+        .chain(batch.account_commands.iter().map(|done| &done.lane))
         .chain(batch.pauses.iter().map(lane_of));
     for lane in named {
         if !batch.fences.iter().any(|(fenced, _)| fenced == lane) {
@@ -196,6 +197,9 @@ async fn leave_out(
         .retain(|request| !lost.contains(&request.lane));
     batch.events.retain(|event| !is_lost(event.lane.as_ref()));
     batch.pauses.retain(|pause| !lost.contains(lane_of(pause)));
+    batch
+        .account_commands
+        .retain(|done| !lost.contains(&done.lane));
 
     let kept: BTreeSet<JobId> = (batch.jobs.iter().map(|change| change.job))
         .chain(batch.priorities.iter().map(|change| change.job))

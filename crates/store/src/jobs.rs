@@ -286,7 +286,7 @@ pub(crate) fn list<T: serde::Serialize>(items: &[T]) -> Result<Arg, StoreError> 
     crate::db::json("parameters", items).map(Arg::from)
 }
 
-fn number(yes: bool) -> Arg {
+pub(crate) fn number(yes: bool) -> Arg {
     Arg::Int(i64::from(yes))
 }
 

@@ -93,17 +93,17 @@ macro_rules! last_read_postgres {
     };
 }
 
-/// Parameter: count from this moment on.
+/// Parameter: count from this moment on. What was sent again while nobody knew its outcome may be charged
+/// all the same, so it stays unknown.
 macro_rules! spent {
     ($from:literal) => {
         concat!(
             "select j.account as account, s.provider as provider, \
               count(distinct s.id) as submissions, \
               count(case when j.outcome = 'accepted' then 1 end) as accepted, \
-              count(case when j.outcome in ('open', 'unknown') and j.released_at is null then 1 end) as unknown, \
+              count(case when j.outcome in ('open', 'unknown') then 1 end) as unknown, \
               coalesce(sum(case when j.outcome = 'accepted' then coalesce(j.credits, j.price) end), 0) as credits, \
-              coalesce(sum(case when j.outcome in ('open', 'unknown') and j.released_at is null \
-                then j.price end), 0) as reserved \
+              coalesce(sum(case when j.outcome in ('open', 'unknown') then j.price end), 0) as reserved \
             from submission_jobs j join submissions s on s.id = j.submission_id \
             where s.planned_at >= ", $from, " \
             group by j.account, s.provider order by j.account, s.provider"

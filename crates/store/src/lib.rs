@@ -19,6 +19,7 @@ mod jobs;
 mod lanes;
 mod ledger;
 mod migrations;
+mod money;
 mod open;
 #[doc(hidden)]
 pub mod planted;
@@ -40,6 +41,7 @@ pub use fuse::{Fuse, FuseMode};
 pub use lanes::{LaneHold, LaneOwner, Look, Member};
 pub use migrations::SchemaState;
 pub use model::*;
+pub use money::Sums;
 pub use open::{Options, Synchronous};
 pub use server::{AnotherServer, ServerIdentity, ServerReport};
 pub use watch::Watch;

@@ -6,6 +6,8 @@
 use domain::{Cancel, Input, JobId, JobKind, Provider, Status, SubmissionId, Timestamp, Work};
 use serde::{Deserialize, Serialize};
 
+use crate::money::Sums;
+
 mod batch;
 
 pub use batch::*;
@@ -216,6 +218,39 @@ pub struct Command {
     pub created_at: Timestamp,
 }
 
+/// What an account took on a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct DayMoney {
+    /// When the day began, in UTC.
+    pub day: Timestamp,
+    /// How much.
+    #[serde(flatten)]
+    pub sums: Sums,
+}
+
+/// What a batch took of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct BatchMoney {
+    /// The label that its rows had when they were submitted.
+    pub batch: String,
+    /// How much.
+    #[serde(flatten)]
+    pub sums: Sums,
+}
+
+/// What a person or program wants of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct AccountCommand {
+    /// Row id.
+    pub id: i64,
+    /// Of which account.
+    pub account: String,
+    /// `resume` or `balance`.
+    pub command: String,
+    /// What became of it; `None`: nobody has executed it yet.
+    pub outcome: Option<String>,
+}
+
 /// Why a group of endpoints rests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
@@ -324,7 +359,7 @@ pub struct Spent {
     pub unknown: i64,
     /// Credits booked on accepted jobs.
     pub credits: i64,
-    /// Credits reserved for open and unknown jobs.
+    /// Credits reserved for open and unknown jobs; also for those that were sent again since.
     pub reserved: i64,
 }
 

@@ -186,6 +186,20 @@ fn tell_what_waits(outlook: &Outlook, counts: &[Count], globals: &Globals) {
             globals.command("status")
         ));
     }
+    let capped = held_by(counts, "spend_cap");
+    if capped > 0 {
+        say(format!(
+            "jobs that wait because a spending cap is reached: {capped}\n  next: {}",
+            globals.command("credits")
+        ));
+    }
+    let unpriced = held_by(counts, "price_unknown");
+    if unpriced > 0 {
+        say(format!(
+            "jobs whose price is not known, which a spending cap cannot count: {unpriced}\n  next: {}",
+            globals.command("jobs list --code price_unknown")
+        ));
+    }
     for why in &outlook.rests {
         say(format!("submits rest: {why}"));
     }
@@ -207,14 +221,21 @@ fn tell_what_waits(outlook: &Outlook, counts: &[Count], globals: &Globals) {
 
 /// Jobs whose account the config does not have.
 pub(crate) fn unknown_accounts(counts: &[Count]) -> i64 {
+    held_by(counts, "unknown_account")
+}
+
+/// Pending jobs that wait for this reason.
+fn held_by(counts: &[Count], code: &str) -> i64 {
     counts
         .iter()
-        .filter(|count| count.error_code.as_deref() == Some("unknown_account"))
+        .filter(|count| count.status == Status::Pending)
+        .filter(|count| count.error_code.as_deref() == Some(code))
         .map(|count| count.jobs)
         .sum()
 }
 
-/// The exit code of a run that came to its end. What failed in earlier runs was told then.
+/// The exit code of a run that came to its end: the gravest of what is to be told. What failed in earlier
+/// runs was told then.
 fn code_of(outlook: &Outlook, failed: u64, after: &[Count]) -> Code {
     // One that failed may have been tried again since, by a person, and be done.
     let failed = failed > 0 && Tally::of(after).without_result() > 0;
@@ -229,8 +250,11 @@ fn code_of(outlook: &Outlook, failed: u64, after: &[Count]) -> Code {
         || Tally::of(after).in_doubt > 0
         || !outlook.out_of_credits.is_empty()
         || unknown_accounts(after) > 0
+        || held_by(after, "price_unknown") > 0
     {
         Code::Unfinished
+    } else if held_by(after, "spend_cap") > 0 {
+        Code::CapReached
     } else {
         Code::Done
     }
@@ -281,6 +305,27 @@ mod tests {
             ..Outlook::default()
         };
         assert_eq!(code_of(&refused, 0, &doubt), Code::KeyRefused);
+    }
+
+    #[test]
+    fn a_cap_is_told_when_nothing_graver_is() {
+        let outlook = Outlook::default();
+        let capped = count(Status::Pending, Some("spend_cap"), 5);
+        assert_eq!(
+            code_of(&outlook, 0, std::slice::from_ref(&capped)),
+            Code::CapReached
+        );
+        for graver in [
+            count(Status::Failed, Some("provider_failed"), 1),
+            count(Status::InDoubt, Some("timed_out"), 1),
+            count(Status::Pending, Some("price_unknown"), 1),
+        ] {
+            let counts = [capped.clone(), graver];
+            assert_eq!(code_of(&outlook, 1, &counts), Code::Unfinished);
+        }
+        // What was ended while it waited waits no more.
+        let ended = count(Status::Cancelled, Some("spend_cap"), 5);
+        assert_eq!(code_of(&outlook, 0, &[ended]), Code::Done);
     }
 
     #[test]

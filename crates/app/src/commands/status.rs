@@ -8,6 +8,7 @@ use engine::{Clock, SystemClock};
 use serde::Serialize;
 use store::{Count, LaneKey, Pause, Spent, Store};
 
+use crate::caps::{CapLine, caps_table, spending};
 use crate::cli::{Globals, StatusArgs};
 use crate::config::Config;
 use crate::exit::{Code, Failure};
@@ -22,6 +23,7 @@ struct Report {
     jobs: Vec<Line>,
     pauses: Vec<Rest>,
     spent: Vec<Spent>,
+    caps: Vec<CapLine>,
     unknown_accounts: Vec<String>,
     /// Why submits rest everywhere, as seen from here.
     rests: Vec<String>,
@@ -56,7 +58,14 @@ pub(crate) async fn status(globals: &Globals, args: &StatusArgs) -> Result<Code,
     let keys: Vec<LaneKey> = lanes.keys().cloned().collect();
     let pauses = store.pauses(&keys).await?;
     let now = SystemClock.now();
+    let mut caps = Vec::new();
+    for (account, _) in &config.accounts {
+        if !account.policy.spend.is_empty() {
+            caps.extend(spending(&store, account, now).await?.caps);
+        }
+    }
     let report = Report {
+        caps,
         database: store.place(),
         jobs: lines(&counts),
         pauses: rests(pauses, &lanes, now),
@@ -151,6 +160,9 @@ fn page(report: &Report, now: Timestamp) -> String {
     }
     if !report.spent.is_empty() {
         parts.push(credits(&report.spent));
+    }
+    if !report.caps.is_empty() {
+        parts.push(caps_table(&report.caps));
     }
     if !report.unknown_accounts.is_empty() {
         parts.push(format!(
@@ -304,6 +316,16 @@ mod tests {
                 unknown: 0,
                 credits: 63,
                 reserved: 0,
+            }],
+            caps: vec![CapLine {
+                account: "shots".into(),
+                cap: domain::CapKind::PerBatch,
+                batch: Some("spring".into()),
+                limit: 60,
+                taken: 60,
+                percent: 100,
+                state: "reached",
+                frees_at: None,
             }],
             unknown_accounts: unknown_accounts(&counts),
             rests: Vec::new(),

@@ -61,7 +61,7 @@ pub(crate) struct RawAccount {
     pub(crate) limits: RawLimits,
     pub(crate) polling: RawPolling,
     pub(crate) timing: RawTiming,
-    pub(crate) spend: Option<toml::Table>,
+    pub(crate) spend: RawSpend,
     pub(crate) complete_at: Option<String>,
     pub(crate) in_doubt: Option<String>,
     pub(crate) in_doubt_wait: Option<Span>,
@@ -80,6 +80,15 @@ pub(crate) struct RawAccount {
 pub(crate) struct RawModel {
     pub(crate) credits: Option<i64>,
     pub(crate) max_images: Option<u32>,
+}
+
+/// `spend`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawSpend {
+    pub(crate) per_day: Option<i64>,
+    pub(crate) per_month: Option<i64>,
+    pub(crate) per_batch: Option<i64>,
 }
 
 /// `limits`.

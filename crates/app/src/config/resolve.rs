@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use domain::{Defaults, JobKind, Model, Models, Prices, Provider, Window};
+use domain::{Caps, Defaults, JobKind, Model, Models, Prices, Provider, Window};
 use engine::{Account, CompleteAt, HandsOptions, Limits, Policy, Polling, Timing};
 use providers::Client;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use store::LaneKey;
 
-use super::raw::{Raw, RawAccount, RawLimits, Span};
+use super::raw::{Raw, RawAccount, RawLimits, RawSpend, Span};
 use super::{Config, ConfigError, Environment, secret};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -175,11 +175,6 @@ fn unenforced(raw: &Raw) -> Vec<String> {
         told.push("[webhooks] are not received yet: jobs are polled".to_owned());
     }
     for (name, account) in &raw.accounts {
-        if account.spend.is_some() {
-            told.push(format!(
-                "accounts.{name}.spend is not enforced yet: nothing stops at this cap"
-            ));
-        }
         let has_secret =
             account.webhook_secret_env.is_some() || account.webhook_secret_file.is_some();
         if account.webhook_trust.is_some() || has_secret {
@@ -450,6 +445,28 @@ fn policy(
         max_running: raw.max_running.unwrap_or(most).max(1) as usize,
         deadline: or_scaled(raw.deadline, 24 * HOUR, speed),
         capture_deadline: or_scaled(raw.capture_deadline, 24 * HOUR, speed),
+        spend: spend(&raw.spend, of)?,
+    })
+}
+
+/// A cap of nothing would let its jobs wait for ever.
+fn spend(raw: &RawSpend, of: &dyn Fn(&str) -> String) -> Result<Caps, ConfigError> {
+    for (name, cap) in [
+        ("per_day", raw.per_day),
+        ("per_month", raw.per_month),
+        ("per_batch", raw.per_batch),
+    ] {
+        if cap.is_some_and(|cap| cap < 1) {
+            return Err(ConfigError::setting(
+                of(&format!("spend.{name}")),
+                "write 1 or more credits; to stop an account, remove its section",
+            ));
+        }
+    }
+    Ok(Caps {
+        per_day: raw.per_day,
+        per_month: raw.per_month,
+        per_batch: raw.per_batch,
     })
 }
 

@@ -162,10 +162,34 @@ fn what_is_not_done_yet_is_told() {
 }
 
 #[test]
+fn caps_belong_to_their_account() {
+    let config = read(&format!(
+        "{THREE}spend = {{ per_day = 5, per_batch = 3 }}\n"
+    ))
+    .unwrap();
+    for (account, _) in &config.accounts {
+        let caps = match account.name.as_str() {
+            "films" => domain::Caps {
+                per_day: Some(5),
+                per_month: None,
+                per_batch: Some(3),
+            },
+            _ => domain::Caps::default(),
+        };
+        assert_eq!(account.policy.spend, caps, "{}", account.name);
+    }
+}
+
+#[test]
 fn a_setting_that_cannot_be_right_is_named() {
     let cases = [
         ("speed = 0.0", "accounts.films.speed"),
         ("batch_size = 0", "accounts.films.batch_size"),
+        ("spend = { per_day = 0 }", "accounts.films.spend.per_day"),
+        (
+            "spend = { per_batch = -1 }",
+            "accounts.films.spend.per_batch",
+        ),
         ("complete_at = \"Done\"", "accounts.films.complete_at"),
         ("in_doubt = \"guess\"", "accounts.films.in_doubt"),
         ("base_url = \"not a url\"", "accounts.films.base_url"),

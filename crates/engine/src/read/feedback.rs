@@ -10,6 +10,7 @@ use store::{LaneKey, Pause};
 
 use crate::account::Account;
 use crate::draft::Draft;
+use crate::money::OUT_OF_CREDITS;
 use crate::planner::Engine;
 use crate::submit::{fault_of, is_misdirected};
 
@@ -83,10 +84,7 @@ fn rests(
         // A key that may not submit may still read: what was paid for comes home.
         Refusal::Forbidden { .. } if is_submit => vec![rest(SUBMITS, "key_refused", Some(None))],
         Refusal::Forbidden { .. } => Vec::new(),
-        Refusal::OutOfCredits { .. } if is_submit => {
-            let probe = at + account.timing.credits_probe;
-            vec![rest(SUBMITS, "out_of_credits", Some(Some(probe)))]
-        }
+        Refusal::OutOfCredits { .. } if is_submit => vec![rest(SUBMITS, OUT_OF_CREDITS, None)],
         Refusal::Unavailable { pause, .. } => {
             let until = pause.map(|pause| Some(pause.ends(at)));
             let mut rest = rest(
@@ -175,9 +173,11 @@ impl Engine {
             Some(known) => known.strikes + 1,
             None => 0,
         };
-        let until = rest
-            .until
-            .unwrap_or_else(|| Some(at + account.timing.pause(strikes).min(rest.longest)));
+        let until = rest.until.unwrap_or_else(|| match rest.code {
+            // A monthly plan is fresh when the month is.
+            OUT_OF_CREDITS => Some((at + account.timing.probe(strikes)).min(at.next_utc_month())),
+            _ => Some(at + account.timing.pause(strikes).min(rest.longest)),
+        });
         let until = match known.and_then(|known| known.until) {
             Some(before) => until.map(|until| until.max(before)),
             None => until,
@@ -197,8 +197,24 @@ impl Engine {
             until = pause.until.map(|until| until.to_string()),
             "requests rest: {message}"
         );
+        if pause.code == OUT_OF_CREDITS {
+            lane.rests_for_credits();
+        }
         lane.set_pause(pause.clone());
         draft.pause(pause);
+    }
+
+    /// Submits rest, because nothing is left to spend.
+    pub(crate) fn rest_for_credits(
+        &mut self,
+        key: &LaneKey,
+        account: &Account,
+        refusal: &Refusal,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let rest = rest(SUBMITS, OUT_OF_CREDITS, None);
+        self.set_pause(key, account, rest, &fault_of(refusal).message, at, draft);
     }
 
     /// Something went well: what held this group back is over, if its time has passed.

@@ -40,6 +40,12 @@ impl Engine {
             | Flight::Export {
                 lane, account, job, ..
             } => (lane, account, *job),
+            Flight::Credits { lane, account, .. } => {
+                if let Some(account) = self.accounts.get(account).cloned() {
+                    self.hear_credits(lane, &account, reply, at, draft);
+                }
+                return;
+            }
             Flight::Submit { .. } | Flight::Fetch { .. } => return,
         };
         let Some(account) = self.accounts.get(name).cloned() else {
@@ -206,6 +212,10 @@ impl Engine {
             return;
         }
         open.phase = remote.phase;
+        self.book_charge(key, job, remote, at, draft);
+        let Some(open) = self.open.get_mut(&job) else {
+            return;
+        };
         let status = remote.status.clone();
         match remote.phase {
             Phase::Queued | Phase::Working | Phase::Unrecognised => {

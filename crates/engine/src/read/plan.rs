@@ -43,11 +43,16 @@ impl Engine {
         let Some((read_group, submit_group)) = self.groups(key) else {
             return Ok(());
         };
+        self.plan_credits(key, read_group, now, draft, wake);
         let shared = read_group == submit_group;
         let (mut ready, more) = self.ready(key, submit_group, now, draft, wake).await?;
         let mut reads = self.due(key, now, wake);
         while !reads.is_empty() || !ready.is_empty() {
+            self.set_aside_over_cap(&mut ready, now, draft);
             let owes = shared && self.group_owes_a_submit(key, read_group);
+            if reads.is_empty() && ready.is_empty() {
+                break;
+            }
             let submit_first = reads.is_empty() || (!ready.is_empty() && (!shared || owes));
             if submit_first {
                 if !self.submit_has_room(key, submit_group, &mut ready, now, wake) {
@@ -88,7 +93,7 @@ impl Engine {
             .is_some_and(crate::lane::Group::owes_a_submit)
     }
 
-    fn has_room(
+    pub(crate) fn has_room(
         &mut self,
         key: &LaneKey,
         group: &str,
@@ -161,7 +166,7 @@ impl Engine {
         draft: &mut Draft,
         wake: &mut Wake,
     ) -> Result<(Vec<crate::submit::Ready>, bool), StoreError> {
-        if self.wire_is_full(key, group, draft) {
+        if self.wire_is_full(key, group, draft) || self.asks_balance_first(key, now) {
             return Ok((Vec::new(), false));
         }
         let Some(lane) = self.lanes.get_mut(key) else {

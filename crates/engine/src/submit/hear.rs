@@ -77,6 +77,11 @@ impl Engine {
         else {
             return;
         };
+        let account = self.accounts.get(&account).cloned();
+        let doubted = account
+            .as_ref()
+            .and_then(|account| self.doubts_refusal(&lane, account, reply, at));
+        let reply = doubted.as_ref().unwrap_or(reply);
         let verdicts = verdicts(reply, &jobs);
         draft.batch.answers.push(SubmissionAnswer {
             submission: submission.clone(),
@@ -95,10 +100,13 @@ impl Engine {
             lane.settle(&places, at);
             lane.note_latency(at.since(sent_at));
         }
-        let Some(account) = self.accounts.get(&account).cloned() else {
+        let Some(account) = account else {
             return;
         };
         self.hear_feedback(&lane, &account, reply, quota.as_deref(), true, at, draft);
+        if doubted.is_some() {
+            self.look_at_balance_now(&lane, at, draft);
+        }
         self.note_trust(&lane, &verdicts, &jobs, reply);
         for (job, verdict) in jobs.iter().zip(verdicts) {
             self.settle_item(&lane, &account, &submission, *job, verdict, at, draft);
@@ -166,7 +174,8 @@ impl Engine {
                 change.outcome = Fate::Accepted;
                 change.remote_id = Some(remote_id.clone());
                 change.location.clone_from(&location);
-                change.credits = open.job.work.credits;
+                let told = job.as_ref().and_then(|job| job.charged);
+                change.credits = told.or(open.job.work.credits);
                 open.location = location;
                 open.matched_by = Some(matched_by);
                 open.next_read = at + account.interval(open.phase);

@@ -49,10 +49,20 @@ impl Engine {
         let flight = self.ids.next(now);
         let mut load = Load::default();
         for mate in mates {
+            let batch = mate.job.batch.as_deref();
+            let refused = self.money.refuses(&account.name, mate.price, batch, now);
+            if refused.is_some() {
+                // Alone it would have fitted; what goes before it fills the cap.
+                ready.insert(0, mate);
+                continue;
+            }
             lane.had_a_turn(mate.job.batch.as_deref());
             let reference = client_ref(&mate.job, &lane.live_refs);
             lane.live_refs.insert(reference.clone());
             load.take(mate, reference, &account.name, &submission, key, now);
+            if let Some(open) = load.open.last() {
+                self.money.reserve(open, now);
+            }
         }
         let Some(submit) = load.submit else {
             return;

@@ -17,10 +17,10 @@ const LOOK_AHEAD: u32 = 16;
 /// A pending job that may be sent now.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    pub(super) job: Job,
-    pub(super) account: Arc<Account>,
+    pub(crate) job: Job,
+    pub(crate) account: Arc<Account>,
     pub(super) submit: Submit,
-    pub(super) price: Option<i64>,
+    pub(crate) price: Option<i64>,
     pub(super) warning: Option<String>,
 }
 
@@ -83,6 +83,10 @@ impl Engine {
         let mut rows = Vec::new();
         let mut full = false;
         for account in self.accounts_of(key) {
+            if self.money.is_rechecking(&account.name) {
+                full = true;
+                continue;
+            }
             let running = self.running_of(&account.name);
             let Some(spare) = account
                 .policy
@@ -106,6 +110,7 @@ impl Engine {
             lane.idle_until = Some(until);
             wake.at(until);
         }
+        self.know_batches_of(&rows, now).await?;
         let mut ready = Vec::new();
         for (account, job) in rows {
             if let Some(one) = self.prepare(key, &account, job, now, draft) {
@@ -212,7 +217,7 @@ impl Engine {
     }
 
     /// The row cannot go yet and says so; others take its place in the queue meanwhile.
-    fn hold_row(
+    pub(crate) fn hold_row(
         &self,
         key: &LaneKey,
         mut job: Job,

@@ -41,6 +41,7 @@ fn account(name: &str, provider: Provider, path: &str, key: &str, groups: Limits
             max_running: 50,
             deadline: Duration::from_secs(86_400),
             capture_deadline: Duration::from_secs(86_400),
+            spend: domain::Caps::default(),
         },
         timing: Timing {
             // Nobody else inserts here: the database is looked at when a write is noticed.

@@ -155,6 +155,10 @@ fn job_or_state(body: &Value, asked: &str) -> Option<RemoteJob> {
     let phase = phase(&status);
     let mut job = RemoteJob::new(id.unwrap_or_else(|| asked.to_owned()), status, phase);
     job.prompt = json::text_field(data, &["prompt"]);
+    // `tokens_used` stands in the newer dialect's jobs (apis.md 3.7).
+    job.charged = json::field(data, &["tokens_used", "credits_used"])
+        .and_then(json::number)
+        .and_then(whole);
     job.created_at = json::time_field(data, &["created_at", "createdAt"]);
     job.completed_at = json::time_field(data, &["completed_at", "completedAt", "failed_at"]);
     match phase {
@@ -174,6 +178,14 @@ fn job_or_state(body: &Value, asked: &str) -> Option<RemoteJob> {
         _ => {}
     }
     Some(job)
+}
+
+/// A number of tokens; half a token, or less than nothing, is no charge that could be booked.
+fn whole(number: f64) -> Option<i64> {
+    /// More would be a mistake, and is exact as a float.
+    const MOST: f64 = 1e12;
+    let fits = number.fract() == 0.0 && (0.0..=MOST).contains(&number);
+    fits.then(|| format!("{number:.0}").parse().ok()).flatten()
 }
 
 /// The job inside the documented envelope, or the flat answer of the newer dialect.

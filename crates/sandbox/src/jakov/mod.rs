@@ -134,6 +134,10 @@ impl Jakov {
         reply
     }
 
+    pub(crate) fn top_up(&mut self, credits: u64) {
+        self.options.credits += credits;
+    }
+
     pub(crate) fn reported(&mut self, no: u64, id: &str, status: &'static str, terminal: bool) {
         if let Some(product) = self.products.get_mut(id) {
             product.polls.reported(no, status, terminal);

@@ -205,6 +205,12 @@ impl Jarai {
         }
     }
 
+    pub(crate) fn top_up(&mut self, productions: u64) {
+        if let Some(most) = &mut self.options.monthly_ceiling {
+            *most += productions;
+        }
+    }
+
     pub(crate) fn mails(&self) -> &[Mail] {
         &self.mails
     }

@@ -230,6 +230,10 @@ impl Productai {
         }
     }
 
+    pub(crate) fn top_up(&mut self, credits: u64) {
+        self.options.tokens += credits;
+    }
+
     pub(crate) fn reported(&mut self, no: u64, id: &str, status: &'static str, terminal: bool) {
         if let Some(job) = self.job_mut(id) {
             job.polls.reported(no, status, terminal);

@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::journal::{Event, Journal, Line, Recorded};
 use crate::options::Options;
 use crate::sandbox::Sandbox;
-use crate::wire::Exchange;
+use crate::wire::{Exchange, Provider};
 use crate::world::Webhook;
 
 /// How long before a kill an answer may have been sent without being kept by its caller, in
@@ -70,6 +70,7 @@ impl Kept {
             Event::AnswerLost { request_no } => sandbox.answer_lost(request_no),
             Event::Approve { production } => drop(sandbox.approve(at_ms, &production)),
             Event::Reject { production } => drop(sandbox.reject(at_ms, &production)),
+            Event::TopUp { provider, credits } => sandbox.top_up(provider, credits),
         }
         Ok(())
     }
@@ -154,6 +155,17 @@ impl Kept {
             production: production.clone(),
         })?;
         Ok(self.sandbox.reject(at_ms, &production))
+    }
+
+    pub(super) fn top_up(
+        &mut self,
+        now_ms: i64,
+        provider: Provider,
+        credits: u64,
+    ) -> io::Result<()> {
+        self.note(now_ms, || Event::TopUp { provider, credits })?;
+        self.sandbox.top_up(provider, credits);
+        Ok(())
     }
 
     /// Writes down what is about to be done, and answers when it is done. What could not be

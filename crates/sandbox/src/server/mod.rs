@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::options::Options;
 use crate::sandbox::Sandbox;
-use crate::wire::Delivery;
+use crate::wire::{Delivery, Provider};
 use crate::world::Webhook;
 use kept::Kept;
 use line::{Lines, Switch};
@@ -140,6 +140,14 @@ impl SandboxServer {
         let approved = self.shared.lock().approve(now_ms(), production);
         self.shared.changed.notify_one();
         approved
+    }
+
+    /// Somebody buys credits, or raises JARAI's monthly ceiling by so many productions.
+    ///
+    /// # Errors
+    /// When the journal could not be written; then nothing has happened.
+    pub fn top_up(&self, provider: Provider, credits: u64) -> io::Result<()> {
+        self.shared.lock().top_up(now_ms(), provider, credits)
     }
 
     /// Rejects a JARAI production that waits at `AwaitingApproval`; false if it does not.

@@ -50,13 +50,24 @@ statements! {
             from jsonb_to_recordset($1::jsonb) as r (id text, lane text, account text, provider text, \
               operation text, request_hash text, planned_at timestamptz)",
     };
+    /// The batch is the row's, as it stands now.
     ADD_SUBMISSION_JOBS: Sql = Sql {
-        sqlite: "insert into submission_jobs (submission_id, kind, job_id, ordinal, lane, account, client_ref, price) \
+        sqlite: "insert into submission_jobs (submission_id, kind, job_id, ordinal, lane, account, client_ref, price, \
+              batch) \
             select value ->> 'submission', value ->> 'kind', value ->> 'job_id', value ->> 'ordinal', \
-              value ->> 'lane', value ->> 'account', value ->> 'client_ref', value ->> 'price' \
+              value ->> 'lane', value ->> 'account', value ->> 'client_ref', value ->> 'price', \
+              case value ->> 'kind' \
+                when 'description' then (select batch from descriptions where id = value ->> 'job_id') \
+                when 'image' then (select batch from image_generations where id = value ->> 'job_id') \
+                else (select batch from productions where id = value ->> 'job_id') end \
             from json_each(?1) order by key",
-        postgres: "insert into submission_jobs (submission_id, kind, job_id, ordinal, lane, account, client_ref, price) \
-            select submission, kind, job_id, ordinal, lane, account, client_ref, price \
+        postgres: "insert into submission_jobs (submission_id, kind, job_id, ordinal, lane, account, client_ref, price, \
+              batch) \
+            select submission, kind, job_id, ordinal, lane, account, client_ref, price, \
+              case kind \
+                when 'description' then (select batch from descriptions where id = r.job_id) \
+                when 'image' then (select batch from image_generations where id = r.job_id) \
+                else (select batch from productions where id = r.job_id) end \
             from jsonb_to_recordset($1::jsonb) as r (submission text, kind text, job_id bigint, ordinal bigint, \
               lane text, account text, client_ref text, price bigint)",
     };
@@ -78,6 +89,14 @@ statements! {
         postgres: "update job_commands set outcome = c.outcome, done_at = c.at \
             from jsonb_to_recordset($1::jsonb) as c (id bigint, outcome text, at timestamptz) \
             where job_commands.id = c.id and job_commands.done_at is null",
+    };
+    FINISH_ACCOUNT_COMMANDS: Sql = Sql {
+        sqlite: "update account_commands set outcome = c.value ->> 'outcome', done_at = c.value ->> 'at' \
+            from json_each(?1) as c \
+            where account_commands.id = c.value ->> 'id' and account_commands.done_at is null",
+        postgres: "update account_commands set outcome = c.outcome, done_at = c.at \
+            from jsonb_to_recordset($1::jsonb) as c (id bigint, outcome text, at timestamptz) \
+            where account_commands.id = c.id and account_commands.done_at is null",
     };
     SET_PAUSES: Sql = Sql {
         sqlite: "insert into lane_pauses (lane, endpoints, code, message, until, strikes) \
@@ -298,6 +317,13 @@ pub(super) async fn append(tx: &mut Tx<'_>, batch: &Batch) -> Result<(), StoreEr
     let rows: Vec<_> = batch.requests.iter().map(RequestColumns::new).collect();
     write(tx, "requests", &ADD_REQUESTS, &rows).await?;
     write(tx, "job_commands", &FINISH_COMMANDS, &batch.commands).await?;
+    write(
+        tx,
+        "account_commands",
+        &FINISH_ACCOUNT_COMMANDS,
+        &batch.account_commands,
+    )
+    .await?;
     pauses(tx, batch).await?;
     write(tx, "webhook_inbox", &FINISH_WEBHOOKS, &batch.webhooks).await?;
     let rows: Vec<_> = batch.events.iter().map(EventColumns::new).collect();

@@ -29,17 +29,30 @@ macro_rules! image_result {
     };
 }
 
+/// What the ledger has booked on a job, over all its submissions; null where nothing was accepted, or no
+/// price is known.
+macro_rules! booked {
+    ($kind:literal) => {
+        concat!(
+            "select sum(coalesce(p.credits, p.price)) from submission_jobs p \
+            where p.kind = '",
+            $kind,
+            "' and p.job_id = t.id and p.outcome = 'accepted'"
+        )
+    };
+}
+
 macro_rules! change {
     ("description", $table:literal, $json:ident, $columns:ident) => {
-        change!(@ $table, description_result)
+        change!(@ "description", $table, description_result)
     };
     ("image", $table:literal, $json:ident, $columns:ident) => {
-        change!(@ $table, image_result)
+        change!(@ "image", $table, image_result)
     };
     ("production", $table:literal, $json:ident, $columns:ident) => {
-        change!(@ $table, no_result)
+        change!(@ "production", $table, no_result)
     };
-    (@ $table:literal, $result:ident) => {
+    (@ $kind:literal, $table:literal, $result:ident) => {
         Sql {
             sqlite: concat!(
                 "update ", $table, " as t set version = t.version + 1, \
@@ -47,7 +60,7 @@ macro_rules! change {
                 attempt = c.value ->> 'attempt', submission_id = c.value ->> 'submission_id', \
                 remote_id = c.value ->> 'remote_id', remote_status = c.value ->> 'remote_status', \
                 error_code = c.value ->> 'error_code', error_message = c.value ->> 'error_message', \
-                credits = c.value ->> 'credits', cancel = c.value ->> 'cancel', \
+                credits = coalesce((", booked!($kind), "), c.value ->> 'credits'), cancel = c.value ->> 'cancel', \
                 not_before = c.value ->> 'not_before', submitted_at = c.value ->> 'submitted_at', \
                 completed_at = c.value ->> 'completed_at', updated_at = c.value ->> 'updated_at', \
                 warning = coalesce(c.value ->> 'warning', t.warning)", $result!(sqlite), " \
@@ -61,7 +74,7 @@ macro_rules! change {
                 attempt = c.attempt, submission_id = c.submission_id, \
                 remote_id = c.remote_id, remote_status = c.remote_status, \
                 error_code = c.error_code, error_message = c.error_message, \
-                credits = c.credits, cancel = c.cancel, \
+                credits = coalesce((", booked!($kind), ")::bigint, c.credits), cancel = c.cancel, \
                 not_before = c.not_before, submitted_at = c.submitted_at, \
                 completed_at = c.completed_at, updated_at = c.updated_at, \
                 warning = coalesce(c.warning, t.warning)", $result!(postgres), " \

@@ -30,6 +30,8 @@ pub struct Batch {
     pub events: Vec<NewEvent>,
     /// Conclusion: commands executed or refused.
     pub commands: Vec<CommandDone>,
+    /// Conclusion: what people want of accounts, executed or refused.
+    pub account_commands: Vec<AccountCommandDone>,
     /// Conclusion: pauses of groups of endpoints, set or lifted.
     pub pauses: Vec<PauseChange>,
     /// Conclusion: webhooks dealt with.
@@ -253,6 +255,19 @@ pub struct CommandDone {
     /// Which.
     pub id: i64,
     /// `done`, or why not, as one sentence.
+    pub outcome: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a person wanted of an account was done or refused.
+#[derive(Debug, Clone, Serialize)]
+pub struct AccountCommandDone {
+    /// Which.
+    pub id: i64,
+    /// Whose conclusion this is.
+    pub lane: LaneKey,
+    /// One sentence.
     pub outcome: String,
     /// When.
     pub at: Timestamp,

@@ -6,6 +6,7 @@ mod commit;
 mod guards;
 mod insert;
 mod lanes;
+mod money;
 mod reading;
 mod results;
 mod statements;

@@ -15,6 +15,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
         crate::lanes::all(),
         crate::ledger::all(),
         crate::migrations::all(),
+        crate::money::all(),
         crate::server::all(),
         crate::watch::all(),
     ]
@@ -22,7 +23,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
 }
 
 /// Modules whose statements `every_statement` lists (`commit` and its three parts).
-const MODULES_WITH_STATEMENTS: usize = 13;
+const MODULES_WITH_STATEMENTS: usize = 14;
 
 #[tokio::test]
 async fn every_statement_prepares_on_both_databases() {
