@@ -7,6 +7,7 @@ mod act;
 mod capture;
 mod clock;
 mod commands;
+mod doubt;
 mod draft;
 mod fleet;
 mod flight;
