@@ -17,7 +17,7 @@ use crate::submit::untouched;
 
 /// What the evidence says about one submission.
 #[derive(Debug)]
-enum Weighed {
+pub(super) enum Weighed {
     /// Nothing fits.
     Nothing,
     /// Something fits, and more may come: an answer, a read, or just time, until this moment.
@@ -29,7 +29,7 @@ enum Weighed {
 }
 
 /// Compares one submission with all that nobody claims, and with who else could claim it.
-fn weigh(
+pub(super) fn weigh(
     doubt: &Doubt,
     doubts: &[Doubt],
     found: &[(String, Unclaimed)],

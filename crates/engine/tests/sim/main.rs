@@ -11,6 +11,8 @@ mod accounts;
 #[cfg(test)]
 mod checks;
 #[cfg(test)]
+mod doubt;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod rows;

@@ -29,6 +29,8 @@ pub(crate) struct Summary {
     pub(crate) refused: Vec<String>,
     /// Lost submits whose job was found in an export.
     pub(crate) proven_by_export: usize,
+    /// The timeline of all jobs.
+    pub(crate) events: Vec<store::EventRow>,
     /// The most requests that ProductAI saw in any minute.
     pub(crate) busiest_minute: usize,
 }
@@ -104,6 +106,7 @@ impl Summary {
         .map(|(ours, theirs)| (ours, ledger.charged(theirs)))
         .into();
         let jobs = jobs(&world.store).await;
+        let events = world.store.events_after(0, u32::MAX).await.unwrap();
         let mut deliverables = Vec::new();
         let mut proven_by_export = 0;
         for job in &jobs {
@@ -128,6 +131,7 @@ impl Summary {
             ticks: world.ticks,
             refused,
             proven_by_export,
+            events,
             busiest_minute,
         }
     }

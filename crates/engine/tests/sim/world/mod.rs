@@ -20,6 +20,7 @@
 //!     .play(Chances::none())
 //! ```
 
+mod hooks;
 mod play;
 mod process;
 mod timetable;
@@ -81,6 +82,7 @@ pub(crate) struct Builder {
     accounts: Vec<Change<Vec<Account>>>,
     happenings: Vec<(Duration, Outside)>,
     end: Duration,
+    rings: bool,
 }
 
 impl Builder {
@@ -110,6 +112,17 @@ impl Builder {
     pub(crate) fn at(mut self, after: Duration, what: Outside) -> Self {
         self.happenings.push((after, what));
         self
+    }
+
+    /// The providers call our webhooks.
+    pub(crate) fn webhooks(mut self) -> Self {
+        self.rings = true;
+        self.options(|options| {
+            let url = || Some("http://vitrine.test/hooks".to_owned());
+            options.jakov.webhook_url = url();
+            options.productai.webhook_url = url();
+            options.jarai.webhook_url = url();
+        })
     }
 
     /// How long a history may last; three days where nobody says.
@@ -165,6 +178,7 @@ impl Builder {
             never_released: self.faults.never_released,
             now: START,
             end: START + self.end,
+            rings: self.rings,
             rng: fastrand::Rng::with_seed(seed),
             provider: Sandbox::new(options),
             accounts,
@@ -202,6 +216,7 @@ pub(crate) struct World {
     never_released: bool,
     pub(crate) now: Timestamp,
     end: Timestamp,
+    rings: bool,
     rng: fastrand::Rng,
     pub(crate) provider: Sandbox,
     accounts: Vec<Account>,
@@ -232,6 +247,7 @@ impl World {
             accounts: Vec::new(),
             happenings: Vec::new(),
             end: END,
+            rings: false,
         }
     }
 

@@ -58,7 +58,11 @@ impl World {
 
     /// Time goes on to the next event, or to `wake_at`. Whether there is anything left.
     async fn advance(&mut self, engine: &mut Engine, wake_at: Option<Timestamp>) -> bool {
-        let Some(at) = [self.timetable.next(), wake_at].into_iter().flatten().min() else {
+        let Some(at) = [self.timetable.next(), self.next_ring(), wake_at]
+            .into_iter()
+            .flatten()
+            .min()
+        else {
             return false;
         };
         self.now = self.now.max(at);
@@ -76,6 +80,9 @@ impl World {
                     engine.notice_writes();
                 }
             }
+        }
+        if self.ring().await {
+            engine.notice_writes();
         }
         true
     }
