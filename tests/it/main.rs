@@ -11,6 +11,8 @@ mod fleet;
 #[cfg(test)]
 mod inserts;
 #[cfg(test)]
+mod resolve;
+#[cfg(test)]
 mod shop;
 #[cfg(test)]
 mod tidy;
