@@ -73,6 +73,13 @@ pub(crate) enum Flight {
         account: String,
         places: Places,
     },
+    /// A read of a remote job that no ledger row knows: whether it is one in doubt.
+    Unclaimed {
+        lane: LaneKey,
+        account: String,
+        remote_id: String,
+        places: Places,
+    },
     /// A download; costs no request at the provider.
     Fetch { lane: LaneKey, wanted: Wanted },
 }
@@ -87,6 +94,7 @@ impl Flight {
             | Self::Source { lane, .. }
             | Self::Export { lane, .. }
             | Self::Credits { lane, .. }
+            | Self::Unclaimed { lane, .. }
             | Self::Fetch { lane, .. } => lane,
         }
     }
@@ -99,7 +107,8 @@ impl Flight {
             | Self::Cancel { places, .. }
             | Self::Source { places, .. }
             | Self::Export { places, .. }
-            | Self::Credits { places, .. } => Some(places),
+            | Self::Credits { places, .. }
+            | Self::Unclaimed { places, .. } => Some(places),
             Self::Fetch { .. } => None,
         }
     }
