@@ -172,9 +172,9 @@ fn varied(seed: u64, processes: usize) -> Summary {
             options.jarai.approval = sandbox::Approval::After(20_000);
             options.jarai.distributing_ms = 5_000;
             if short_links {
-                // Shorter than some downloads take to begin.
-                options.jarai.sas_life_ms = 300;
-                options.productai.link_life_ms = 300;
+                // Shorter than a few downloads take to begin.
+                options.jarai.sas_life_ms = 650;
+                options.productai.link_life_ms = 650;
             }
         })
         .accounts(move |accounts| {
