@@ -35,6 +35,9 @@ const BATCH: usize = 8;
 /// I8: how long after the last fault, and after the providers' last job, everything is settled.
 const SETTLES_WITHIN: Duration = Duration::from_secs(600);
 
+/// What an export has to prove waits for the next look at it, at most so much longer.
+const EVIDENCE_WITHIN: Duration = Duration::from_secs(3_600);
+
 /// Panics at the first broken invariant, with the story and how to play it again.
 pub(crate) fn check(summary: &Summary) {
     let broken = broken(summary);
@@ -238,7 +241,14 @@ fn doubted_for_a_reason(summary: &Summary, broken: &mut Vec<String>) {
 /// I8: soon after the last fault, and the providers' last word, everything is settled.
 fn settled(summary: &Summary, broken: &mut Vec<String>) {
     let late = lateness(summary);
-    if late > SETTLES_WITHIN && !summary.sometimes.contains_key("the wall clock jumped") {
+    let by_export = summary.proven_by_export > 0;
+    let evidence = if by_export {
+        EVIDENCE_WITHIN
+    } else {
+        Duration::ZERO
+    };
+    if late > SETTLES_WITHIN + evidence && !summary.sometimes.contains_key("the wall clock jumped")
+    {
         broken.push(format!(
             "I8: the last job was settled {late:?} after the last fault"
         ));

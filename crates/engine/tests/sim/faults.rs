@@ -110,13 +110,13 @@ impl Chances {
     /// Anything from sparse to dense, as the seed says.
     pub(crate) fn from_seed(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0xdead);
-        let rates = [6, 15, 30, 60, 120, 250];
+        let rates = [2, 6, 15, 30, 60, 150];
         Self {
             rate: rates[rng.usize(..rates.len())],
             again: rng.bool(),
-            most: 60,
+            most: 30,
             at: BTreeSet::new(),
-            freezes: [0, 10, 40][rng.usize(..3)],
+            freezes: [10, 40, 80][rng.usize(..3)],
         }
     }
 }

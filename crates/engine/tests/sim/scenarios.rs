@@ -108,8 +108,9 @@ fn a_wall_clock_that_jumps_an_hour_loses_nothing_and_pays_for_nothing_twice() {
             .play(Chances::none());
         let broken: Vec<String> = broken(&summary)
             .into_iter()
-            // A process that believes its clock polls by it: an hour forward is an hour waited.
-            .filter(|what| !what.contains("EarlyPoll"))
+            // Known: a process believes its clock, and an hour forward is an hour waited to it. What it
+            // loses or pays for is what this is about.
+            .filter(|what| !what.starts_with("I3"))
             .collect();
         assert!(broken.is_empty(), "seed {seed}, {step} ms: {broken:#?}");
         assert_eq!(summary.completed(), summary.rows());
@@ -138,7 +139,7 @@ fn tables(summary: &Summary) -> Vec<String> {
 #[test]
 fn the_same_script_on_sqlite_and_on_postgresql_leaves_the_same_tables() {
     let mut points = 0;
-    for seed in 300..306 {
+    for seed in 300..310 {
         let script = || {
             World::of(seed)
                 .rows(rows::some(5, 4, 1))
