@@ -1,22 +1,21 @@
-//! kill -9 at moments all over the work: whatever the process was doing, the next one goes on, nothing
-//! is lost, nothing is paid for twice, and only what was on the wire may stay in doubt.
+//! kill -9 of the demo, with its sandbox in the same process: the next one goes on, nothing is lost,
+//! nothing is paid for twice, and only what was on the wire may stay in doubt. For the worker alone, and
+//! hundreds of kills, see `kill_loop`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use sandbox::{Options, Provider, RemoteJob, RequestEntry, SandboxServer, Verb};
+use sandbox::{RemoteJob, RequestEntry, SandboxServer, Verb};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::shop::{Engine, Shop, Worker, finished, json, options, talk, vitrine};
+use super::shop::{Worker, finished, json, options, talk, vitrine};
 
 const ROWS: usize = 150;
 /// How long after its beginning each run of the demo is killed, in milliseconds.
 const KILLS: [u64; 5] = [130, 870, 40, 420, 1_150];
-/// The same for a worker, from its first request on.
-const WORKER_KILLS: [u64; 4] = [60, 210, 0, 140];
 
 /// A catalog with a name, a barcode and an image in most rows.
 fn catalog(path: &Path) {
@@ -114,7 +113,7 @@ async fn remembered(folder: &Path) -> (Vec<RemoteJob>, Vec<RequestEntry>) {
 }
 
 /// Each product, prompt and topic is of one job, so that a second acceptance shows.
-fn nothing_twice(jobs: &[RemoteJob]) {
+pub(super) fn nothing_twice(jobs: &[RemoteJob]) {
     let mut seen = BTreeMap::new();
     for job in jobs {
         let mut submitted = job.submitted.clone();
@@ -144,90 +143,4 @@ fn polls_kept_their_rules(requests: &[RequestEntry]) {
     }
     let polls = requests.iter().filter(|entry| entry.verb == Verb::Poll);
     assert!(polls.count() > 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_worker_is_followed_by_one_that_finishes_on_sqlite() {
-    killed_and_finished(Engine::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_worker_is_followed_by_one_that_finishes_on_postgresql() {
-    killed_and_finished(Engine::Postgres).await;
-}
-
-async fn killed_and_finished(engine: Engine) {
-    const EACH: usize = 25;
-    let options = Options {
-        // Slow enough that no run comes to its end before its kill.
-        speed: 60.0,
-        ..options()
-    };
-    let shop = Shop::open(engine, options).await;
-    for number in 0..EACH {
-        for statement in [
-            format!("insert into descriptions (product_name) values ('Lamp {number}')"),
-            format!(
-                "insert into image_generations (model, image_url, prompt) values \
-                 ('nanobanana', 'https://images.example/{number}.jpg', 'lamp {number}')"
-            ),
-        ] {
-            shop.sql(&statement).await;
-        }
-    }
-    for number in 0..4 {
-        shop.sql(&format!(
-            "insert into productions (topic) values ('Film {number}')"
-        ))
-        .await;
-    }
-    let mut in_flight = 0;
-    for moment in WORKER_KILLS {
-        let before = shop.requests().len();
-        let worker = shop.worker();
-        shop.until_the_providers_saw(before + 1).await;
-        tokio::time::sleep(Duration::from_millis(moment)).await;
-        worker.kill();
-        answers_since_the_kill_are_lost(&shop);
-        in_flight += open_on_the_wire(&shop.database).await;
-    }
-    let ended = shop.work();
-    let open = "select (select count(*) from descriptions where status not in ('completed', 'in_doubt')) \
-        + (select count(*) from image_generations where status not in ('completed', 'in_doubt')) \
-        + (select count(*) from productions where status not in ('completed', 'in_doubt')) as n";
-    assert_eq!(shop.text(open).await, "0", "{}", talk(&ended));
-    let in_doubt = "select (select count(*) from descriptions where status = 'in_doubt') \
-        + (select count(*) from image_generations where status = 'in_doubt') \
-        + (select count(*) from productions where status = 'in_doubt') as n";
-    let in_doubt: u64 = shop.text(in_doubt).await.parse().unwrap();
-    assert!(
-        in_doubt <= in_flight,
-        "{in_doubt} in doubt, {in_flight} were on the wire"
-    );
-    let code = if in_doubt == 0 { 0 } else { 3 };
-    assert_eq!(ended.status.code(), Some(code), "{}", talk(&ended));
-    let jobs = shop.remote_jobs();
-    nothing_twice(&jobs);
-    assert!(jobs.len() as u64 + in_doubt >= 2 * EACH as u64 + 4);
-    let charged = |provider| {
-        shop.sandbox
-            .with(|sandbox, _| sandbox.ledger().charged(provider))
-    };
-    assert_eq!(charged(Provider::Jarai), charges_of(&jobs, Provider::Jarai));
-    polls_kept_their_rules(&shop.requests());
-}
-
-fn charges_of(jobs: &[RemoteJob], provider: Provider) -> u64 {
-    let of = jobs.iter().filter(|job| job.provider == provider);
-    of.map(|job| job.credits).sum()
-}
-
-/// A terminal status that was told in the last moments may not have been written down: asking again
-/// breaks no rule.
-fn answers_since_the_kill_are_lost(shop: &Shop) {
-    let requests = shop.requests();
-    let last = requests.last().map_or(0, |entry| entry.at_ms);
-    for entry in requests.iter().filter(|entry| entry.at_ms >= last - 1_000) {
-        shop.sandbox.answer_lost(entry.no).unwrap();
-    }
 }

@@ -1,9 +1,13 @@
 //! The tests of the whole: the real executable, both databases, and the shape of the tree itself.
 
 #[cfg(test)]
+mod account;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod database;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
@@ -11,7 +15,11 @@ mod fleet;
 #[cfg(test)]
 mod inserts;
 #[cfg(test)]
+mod kill_loop;
+#[cfg(test)]
 mod shop;
+#[cfg(test)]
+mod strace;
 #[cfg(test)]
 mod tidy;
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub(crate) struct Shop {
     pub(crate) folder: TempDir,
     pub(crate) database: String,
     pub(crate) sandbox: SandboxServer,
+    /// How many times faster than real time the providers are.
+    pub(crate) speed: f64,
     _postgres: Option<TestDatabase>,
 }
 
@@ -59,29 +61,68 @@ impl Shop {
         // It is there already if another test of this process was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().unwrap();
+        // `run` refuses a server without fsync.
         let postgres = match engine {
             Engine::Sqlite => None,
-            Engine::Postgres => Some(store::testing::postgres().await),
+            Engine::Postgres => Some(store::testing::postgres_durable().await),
         };
         let database = match &postgres {
             Some(postgres) => postgres.url.clone(),
             None => format!("sqlite://{}", folder.path().join("vitrine.db").display()),
         };
-        let speed = options.speed.to_string();
+        Self::around(folder, database, postgres, options).await
+    }
+
+    /// On a database that the test has made, in a folder of its own.
+    pub(crate) async fn on(database: String, options: Options) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        Self::around(folder, database, None, options).await
+    }
+
+    async fn around(
+        folder: TempDir,
+        database: String,
+        postgres: Option<TestDatabase>,
+        options: Options,
+    ) -> Self {
+        let speed = options.speed;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sandbox = SandboxServer::start(options, listener).unwrap();
         let shop = Self {
             folder,
             database,
             sandbox,
+            speed,
             _postgres: postgres,
         };
         let base = shop.sandbox.base_url();
-        let made = shop.output(&["init", "--sandbox", &base, "--speed", &speed]);
+        let made = shop.output(&["init", "--sandbox", &base, "--speed", &speed.to_string()]);
         assert_eq!(made.status.code(), Some(0), "{}", talk(&made));
         // `--until-idle` waits for no person, so that productions end where they wait for one.
         shop.edit_config("\"Published\"", "\"AwaitingApproval\"");
         shop
+    }
+
+    /// From files that another shop left, made to fit the address of this one's sandbox.
+    pub(crate) async fn from_files<const N: usize>(
+        options: Options,
+        files: impl FnOnce(&str) -> [(&'static str, Vec<u8>); N],
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let speed = options.speed;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sandbox = SandboxServer::start(options, listener).unwrap();
+        for (name, bytes) in files(&sandbox.base_url()) {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        Self {
+            database: format!("sqlite://{}", folder.path().join("vitrine.db").display()),
+            folder,
+            sandbox,
+            speed,
+            _postgres: None,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -161,17 +202,6 @@ impl Shop {
         assert!(came.is_ok(), "{select} stays {last}, not {wanted}");
     }
 
-    /// Waits until the providers have seen so many requests.
-    pub(crate) async fn until_the_providers_saw(&self, requests: usize) {
-        let looks = async {
-            while self.requests().len() < requests {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        let came = tokio::time::timeout(PATIENCE, looks).await;
-        assert!(came.is_ok(), "the providers saw {}", self.requests().len());
-    }
-
     /// The jobs that the providers accepted.
     pub(crate) fn remote_jobs(&self) -> Vec<RemoteJob> {
         self.sandbox
@@ -182,6 +212,12 @@ impl Shop {
     pub(crate) fn requests(&self) -> Vec<RequestEntry> {
         self.sandbox
             .with(|sandbox, _| sandbox.ledger().requests().to_vec())
+    }
+
+    /// How many.
+    pub(crate) fn requests_seen(&self) -> usize {
+        self.sandbox
+            .with(|sandbox, _| sandbox.ledger().requests().len())
     }
 
     /// The paid POSTs among them.
@@ -200,10 +236,17 @@ impl Shop {
     }
 }
 
+/// One root certificate, of which nobody has the key: everything here is plain http, and to read all
+/// roots of the machine would be most of the work of a short run.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/it/root.pem");
+
 /// The program in a folder, without the variables of who runs the tests.
 pub(crate) fn vitrine(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vitrine"));
     command.args(words).current_dir(folder);
+    command
+        .env("SSL_CERT_FILE", ROOT)
+        .env_remove("SSL_CERT_DIR");
     for name in [
         "VITRINE_CONFIG",
         "VITRINE_DATABASE_URL",

@@ -107,6 +107,8 @@ pub(crate) enum Command {
     Jobs(JobsCommand),
     /// How many jobs stand where, what waits for whom, and what it cost.
     Status(StatusArgs),
+    /// Look at what the start of a worker looks at: the database's server, the disks.
+    Doctor(DoctorArgs),
     /// Serve the three simulated providers.
     Sandbox(SandboxArgs),
 }
@@ -147,6 +149,15 @@ pub(crate) struct StatusArgs {
     /// Only the jobs of this batch.
     #[arg(long)]
     pub(crate) batch: Option<String>,
+}
+
+/// Of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The database's present server (a promoted replica, a restored backup) has all that was sent to
+    /// the providers: submits may go on.
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) accept_database: Option<bool>,
 }
 
 /// Of `jobs`.

@@ -126,6 +126,9 @@ impl Engine {
         draft: &mut Draft,
         wake: &mut Wake,
     ) {
+        if self.captures_rest() {
+            return;
+        }
         let under_way = self
             .flights
             .values()

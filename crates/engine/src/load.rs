@@ -89,6 +89,7 @@ impl Engine {
             commands_at: Timestamp::default(),
             strangers_at: Timestamp::default(),
             draining: false,
+            rests: crate::rest::Rests::default(),
             others_may_live: here.others_may_live,
         };
         engine.add_lanes(lanes, here, now).await?;

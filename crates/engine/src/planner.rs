@@ -22,6 +22,7 @@ use crate::flight::Flight;
 use crate::lane::Lane;
 use crate::open::OpenJob;
 use crate::read::Evidence;
+use crate::rest::Rests;
 
 /// How often one step tries to write around rows that other programs changed meanwhile.
 const STALE_TRIES: usize = 16;
@@ -78,6 +79,8 @@ pub struct Engine {
     pub(crate) strangers_at: Timestamp,
     /// Nothing new is sent; answers are still heard.
     pub(crate) draining: bool,
+    /// What holds submits back in all lanes.
+    pub(crate) rests: Rests,
     /// Whether an earlier owner of a lane may still live, and bring answers.
     pub(crate) others_may_live: bool,
 }
@@ -99,6 +102,10 @@ pub struct Outlook {
     pub key_refused: BTreeMap<String, String>,
     /// Accounts that are out of credits, with the provider's words.
     pub out_of_credits: BTreeMap<String, String>,
+    /// What holds all submits back, in sentences.
+    pub rests: Vec<String>,
+    /// Jobs whose files wait for room on the disk.
+    pub waiting_for_room: usize,
 }
 
 /// When to come back: the earliest of what was noted.
@@ -144,6 +151,7 @@ impl Engine {
         if self.draining {
             return self.write(draft, wake).await;
         }
+        self.follow_rests(&mut draft);
         self.read_commands(now, &mut draft, &mut wake).await?;
         self.mark_strangers(now, &mut draft, &mut wake).await?;
         let keys: Vec<LaneKey> = self.lanes.keys().cloned().collect();
@@ -368,6 +376,7 @@ impl Engine {
     pub fn outlook(&self) -> Outlook {
         let mut outlook = Outlook {
             on_the_wire: self.flights.len(),
+            rests: self.rests.sentences(),
             ..Outlook::default()
         };
         for open in self.open.values() {
@@ -377,6 +386,9 @@ impl Engine {
                     outlook.youngest_doubt = outlook.youngest_doubt.max(open.job.work.submitted_at);
                 }
                 Status::Running if open.rests_for_approval() => outlook.awaiting_approval += 1,
+                Status::Running | Status::Capturing if self.waits_for_room(open) => {
+                    outlook.waiting_for_room += 1;
+                }
                 Status::Submitting | Status::Running | Status::Capturing
                     if !self.key_is_refused(&open.account) =>
                 {

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backoff::backoff::Backoff;
 use domain::{JobKind, Status, Timestamp};
 use store::{Epoch, LaneHold, LaneKey, Store, StoreError};
 use tokio::sync::mpsc;
@@ -17,12 +16,17 @@ use tokio_util::sync::CancellationToken;
 use crate::account::Account;
 use crate::act::{FlightId, Plan, Report};
 use crate::clock::Clock;
+use crate::disk::DiskWatch;
 use crate::fleet::Fleet;
 use crate::hands::Hands;
 use crate::load::{Afloat, Here};
 use crate::planner::{Engine, Outlook};
+use crate::rest::Rests;
 
 mod lanes;
+mod trouble;
+
+use trouble::Trouble;
 
 /// How to run.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub struct RunOptions {
     /// PostgreSQL: after so long without a sign of life an owner's lanes are another process's. Longer than
     /// any pause that a healthy process may make.
     pub lease: Duration,
+    /// Whether there is room on the disks.
+    pub disk: DiskWatch,
     /// For ids.
     pub seed: u64,
     /// Cancelled once: finish what is on the wire and end.
@@ -91,6 +97,10 @@ struct Runner<'a> {
     leaving: Option<(LaneKey, Timestamp)>,
     /// Whether others have all the lanes, which is said once.
     stands_by: bool,
+    /// What holds all submits back.
+    rests: Rests,
+    /// With the database.
+    trouble: Trouble,
 }
 
 /// Runs the worker until it ends.
@@ -121,21 +131,16 @@ pub async fn run(
         held: Vec::new(),
         leaving: None,
         stands_by: false,
+        rests: Rests::default(),
+        trouble: Trouble::none(),
     };
     let mut drain_until = None;
-    let mut pauses = backoff::ExponentialBackoff {
-        initial_interval: Duration::from_millis(100),
-        max_interval: Duration::from_secs(5),
-        max_elapsed_time: None,
-        ..backoff::ExponentialBackoff::default()
-    };
     loop {
-        match runner.session(&mut pauses).await {
+        match runner.session().await {
             Ok(ended) => return Ok(ended),
             Err(error @ StoreError::Held { .. }) => return Err(RunError::Held(error)),
             Err(error) if error.is_transient() => {
-                let wait = pauses.next_backoff().unwrap_or(Duration::from_secs(5));
-                tracing::warn!(%error, wait_ms = wait.as_millis(), "the database does not answer; waiting");
+                let wait = runner.trouble.met(&error, runner.clock.now());
                 if let Some(ended) = runner.wait_for_database(wait, &mut drain_until).await {
                     return Ok(ended);
                 }
@@ -179,11 +184,9 @@ impl Runner<'_> {
     }
 
     /// From joining the fleet to the end, or to the next trouble with the database.
-    async fn session(
-        &mut self,
-        pauses: &mut backoff::ExponentialBackoff,
-    ) -> Result<Ended, StoreError> {
+    async fn session(&mut self) -> Result<Ended, StoreError> {
         let now = self.clock.now();
+        self.recognise(now).await?;
         let mut hold = self.store.take_lanes(&[], &self.options.owner, now).await?;
         let seed = self.options.seed ^ now.as_millis().unsigned_abs();
         let here = Here {
@@ -194,7 +197,7 @@ impl Runner<'_> {
         let mut engine = Engine::load(self.store.clone(), accounts, &[], &here, seed, now).await?;
         engine.expect(std::mem::take(&mut self.afloat));
         self.leaving = None;
-        let ended = self.steps(&mut engine, &mut hold, pauses).await;
+        let ended = self.steps(&mut engine, &mut hold).await;
         self.afloat.add(engine.afloat());
         if ended.is_err() && self.store.owners_may_outlive_their_lanes() {
             // The locks go with the hold.
@@ -207,7 +210,6 @@ impl Runner<'_> {
         &mut self,
         engine: &mut Engine,
         hold: &mut LaneHold,
-        pauses: &mut backoff::ExponentialBackoff,
     ) -> Result<Ended, StoreError> {
         let mut writes = self.store.watch();
         let mut look_at = Timestamp::default();
@@ -224,12 +226,17 @@ impl Runner<'_> {
                     .is_some_and(|(lane, _)| engine.is_quiet(lane))
             {
                 look_at = self.tend_lanes(engine, hold).await?;
-                pauses.reset();
+                if self.rests.another_server.is_some() {
+                    self.recognise(now).await?;
+                }
             }
+            self.rests.disk_low = self.note_disk();
+            engine.set_rests(self.rests.clone());
             self.afloat = engine.reported(&self.unheard);
             let plan = engine.step(now, &self.unheard).await?;
             self.unheard.clear();
             self.afloat = Afloat::default();
+            self.trouble.passes(now);
             for act in &plan.acts {
                 self.in_air.insert(act.flight().clone());
                 self.hands.start(act.clone());
@@ -250,10 +257,15 @@ impl Runner<'_> {
                     Idle::No => {}
                 }
             }
-            let wake_at = [plan.wake_at, drain_until, Some(look_at)]
-                .into_iter()
-                .flatten()
-                .min();
+            let wake_at = [
+                plan.wake_at,
+                drain_until,
+                Some(look_at),
+                self.trouble.look_at(),
+            ]
+            .into_iter()
+            .flatten()
+            .min();
             tokio::select! {
                 biased;
                 () = self.options.stop.cancelled() => return Ok(Ended::Stopped),
@@ -264,10 +276,40 @@ impl Runner<'_> {
                     }
                 }
                 () = writes.changed() => engine.notice_writes(),
+                () = self.options.disk.changed() => {}
                 () = self.options.drain.cancelled(), if !draining => {}
                 () = sleep_until(wake_at, self.clock.as_ref()) => {}
             }
         }
+    }
+
+    /// Looks which server the database is on, and says so once if it is not the accepted one.
+    async fn recognise(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let another = self.store.recognise_server(now).await?;
+        let said = another.map(|another| {
+            format!("{another}; to go on all the same: vitrine doctor --accept-database")
+        });
+        if said != self.rests.another_server {
+            match &said {
+                Some(why) => tracing::error!("submits rest: {why}"),
+                None => tracing::warn!("the database's server is accepted; submits go on"),
+            }
+            self.rests.another_server = said;
+        }
+        Ok(())
+    }
+
+    /// The sentence about a disk that is low; said once.
+    fn note_disk(&self) -> Option<String> {
+        let low = self.options.disk.low();
+        match (&self.rests.disk_low, &low) {
+            (None, Some(why)) => tracing::warn!("submits and captures rest: {why}"),
+            (Some(_), None) => {
+                tracing::warn!("there is room on the disk again; submits and captures go on")
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
+        low
     }
 
     /// Whether anything can go on by itself.
@@ -285,7 +327,8 @@ impl Runner<'_> {
             if count.status != Status::Pending || count.jobs == 0 {
                 continue;
             }
-            let stuck = count.error_code.as_deref() == Some("unknown_account")
+            let stuck = !outlook.rests.is_empty()
+                || count.error_code.as_deref() == Some("unknown_account")
                 || self.is_blocked(count.kind, count.account.as_deref(), outlook);
             if !stuck {
                 return Ok(Idle::No);

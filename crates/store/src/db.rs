@@ -5,17 +5,20 @@
 //! waiting stops waiting, and the transaction completes all the same.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection, PgPool, Row, SqliteConnection, SqlitePool};
+use sqlx::{Connection, PgConnection, Postgres, Row, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 
 use crate::StoreError;
+use crate::sessions::Sessions;
 use crate::sql::Sql;
+use crate::sqlite::File;
 
 /// The connections of one database.
 pub(crate) enum Db {
@@ -26,12 +29,12 @@ pub(crate) enum Db {
         /// The one writer of this process.
         writer: Mutex<SqliteConnection>,
         /// The database file.
-        path: PathBuf,
+        file: File,
     },
     /// A server.
     Postgres {
         /// Readers and writers.
-        pool: PgPool,
+        pool: Sessions,
         /// For connections outside the pool: locks and notifications.
         options: Box<PgConnectOptions>,
     },
@@ -259,19 +262,22 @@ impl Store {
     ) -> Result<Vec<T>, StoreError> {
         let inner = Arc::clone(&self.inner);
         finish(tokio::spawn(async move {
-            let fail = |error: sqlx::Error| StoreError::of(&error, &inner.place);
             match &inner.db {
-                Db::Sqlite { readers, .. } => {
-                    let mut db = readers.acquire().await.map_err(fail)?;
+                Db::Sqlite { readers, file, .. } => {
+                    file.check()?;
+                    let db = readers.acquire().await;
+                    let mut db = db.map_err(|error| StoreError::of(&error, &inner.place))?;
                     Tx::Sqlite(&mut db, &inner.place)
                         .rows(table, sql, args)
                         .await
                 }
                 Db::Postgres { pool, .. } => {
-                    let mut db = pool.acquire().await.map_err(fail)?;
-                    Tx::Postgres(&mut db, &inner.place)
-                        .rows(table, sql, args)
-                        .await
+                    let mut db = pool.acquire(&inner.place).await?;
+                    let mut tx = Tx::Postgres(&mut db, &inner.place);
+                    match timeout(pool.limit, tx.rows(table, sql, args)).await {
+                        Ok(rows) => rows,
+                        Err(_) => Err(silent(db, &inner.place)),
+                    }
                 }
             }
         }))
@@ -302,25 +308,61 @@ impl Inner {
     where
         F: for<'c> FnOnce(Tx<'c>) -> Doing<'c, End<T>>,
     {
-        let fail = |error: sqlx::Error| StoreError::of(&error, &self.place);
+        let place = self.place.as_str();
         match &self.db {
-            Db::Sqlite { writer, .. } => {
+            Db::Sqlite { writer, file, .. } => {
+                file.check()?;
                 let mut db = writer.lock().await;
-                let mut tx = db.begin_with("begin immediate").await.map_err(fail)?;
-                match work(Tx::Sqlite(&mut tx, &self.place)).await? {
-                    End::Commit(value) => tx.commit().await.map(|()| value).map_err(fail),
-                    End::Rollback(value) => tx.rollback().await.map(|()| value).map_err(fail),
+                let done = in_sqlite(&mut db, work, place).await;
+                if let Err(error) = &done
+                    && error.is_of_the_connection()
+                {
+                    file.renew(&mut db).await;
                 }
+                done
             }
             Db::Postgres { pool, .. } => {
-                let mut tx = pool.begin().await.map_err(fail)?;
-                match work(Tx::Postgres(&mut tx, &self.place)).await? {
-                    End::Commit(value) => tx.commit().await.map(|()| value).map_err(fail),
-                    End::Rollback(value) => tx.rollback().await.map(|()| value).map_err(fail),
+                let mut db = pool.acquire(place).await?;
+                match timeout(pool.limit, in_postgres(&mut db, work, place)).await {
+                    Ok(done) => done,
+                    Err(_) => Err(silent(db, place)),
                 }
             }
         }
     }
+}
+
+async fn in_sqlite<T, F>(db: &mut SqliteConnection, work: F, place: &str) -> Result<T, StoreError>
+where
+    F: for<'c> FnOnce(Tx<'c>) -> Doing<'c, End<T>>,
+{
+    let fail = |error: sqlx::Error| StoreError::of(&error, place);
+    let mut tx = db.begin_with("begin immediate").await.map_err(fail)?;
+    match work(Tx::Sqlite(&mut tx, place)).await? {
+        End::Commit(value) => tx.commit().await.map(|()| value).map_err(fail),
+        End::Rollback(value) => tx.rollback().await.map(|()| value).map_err(fail),
+    }
+}
+
+async fn in_postgres<T, F>(db: &mut PgConnection, work: F, place: &str) -> Result<T, StoreError>
+where
+    F: for<'c> FnOnce(Tx<'c>) -> Doing<'c, End<T>>,
+{
+    let fail = |error: sqlx::Error| StoreError::of(&error, place);
+    let mut tx = db.begin().await.map_err(fail)?;
+    match work(Tx::Postgres(&mut tx, place)).await? {
+        End::Commit(value) => tx.commit().await.map(|()| value).map_err(fail),
+        End::Rollback(value) => tx.rollback().await.map(|()| value).map_err(fail),
+    }
+}
+
+/// A session that is silent for longer than the server itself would let a statement run has lost its
+/// server. It is thrown away, and never goes back into the pool: what was going on in it was cut off.
+fn silent(db: PoolConnection<Postgres>, place: &str) -> StoreError {
+    drop(db.detach());
+    StoreError::unavailable(format_args!(
+        "{place} went silent in the middle of a statement"
+    ))
 }
 
 /// Waits for the task of a statement.

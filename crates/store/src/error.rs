@@ -22,6 +22,25 @@ pub enum StoreError {
         /// Which database, without a password.
         place: String,
     },
+    /// A server that paid work cannot rest on.
+    #[error("the database {place} cannot be worked on: {why}")]
+    Unfit {
+        /// Which database, without a password.
+        place: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+    /// The file that is open is not the one at its path any more: what is written is lost.
+    #[error(
+        "the database {place} was deleted or replaced while it was open ({what}): put back the files that \
+         belong together (the database, and its -wal if there is one) and start again"
+    )]
+    Moved {
+        /// Which database.
+        place: String,
+        /// Which of its files.
+        what: String,
+    },
     /// Another process works on this file.
     #[error("another process works on this database: {by}")]
     Held {
@@ -100,6 +119,14 @@ impl StoreError {
         Self::unavailable("another process has taken the lanes")
     }
 
+    /// Whether the connection may have ended its transaction by itself, so that it is made anew.
+    pub(crate) fn is_of_the_connection(&self) -> bool {
+        !matches!(
+            self,
+            Self::Refused { .. } | Self::Inconsistent { .. } | Self::Moved { .. }
+        )
+    }
+
     pub(crate) fn unavailable(why: impl std::fmt::Display) -> Self {
         Self::Unavailable {
             why: format!("{why}"),
@@ -110,13 +137,15 @@ impl StoreError {
     pub(crate) fn of(error: &sqlx::Error, place: &str) -> Self {
         match error {
             sqlx::Error::Database(said) => Self::of_database(said.as_ref(), place),
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
+            sqlx::Error::Io(said) => Self::unavailable(format_args!("{place}: {said}")),
+            sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
-            | sqlx::Error::BeginFailed => Self::unavailable(error),
+            // The driver still counts a transaction that SQLite has ended by itself.
+            | sqlx::Error::InvalidSavePointStatement
+            | sqlx::Error::BeginFailed => Self::unavailable(format_args!("{place}: {error}")),
             _ => Self::Statement {
                 why: error.to_string(),
             },
@@ -137,14 +166,14 @@ impl StoreError {
 fn of_sqlite(code: u32, said: &dyn DatabaseError, place: &str) -> StoreError {
     let why = said.message().to_owned();
     match code & 0xff {
-        // BUSY, LOCKED, NOMEM, INTERRUPT, IOERR, PROTOCOL
-        5 | 6 | 7 | 9 | 10 | 15 => StoreError::Unavailable { why },
+        // BUSY, LOCKED, NOMEM, INTERRUPT, IOERR, CANTOPEN (no file handles left), PROTOCOL
+        5 | 6 | 7 | 9 | 10 | 14 | 15 => StoreError::Unavailable { why },
         8 => StoreError::ReadOnly {
             place: place.to_owned(),
         },
         13 => StoreError::Full { why },
-        // CORRUPT, CANTOPEN, NOTADB
-        11 | 14 | 26 => StoreError::CannotOpen {
+        // CORRUPT, NOTADB
+        11 | 26 => StoreError::CannotOpen {
             place: place.to_owned(),
             why,
         },
@@ -169,11 +198,6 @@ fn of_postgres(code: &str, said: &dyn DatabaseError, place: &str) -> StoreError 
     let why = said.message().to_owned();
     match code {
         "53100" => return StoreError::Full { why },
-        "25006" => {
-            return StoreError::ReadOnly {
-                place: place.to_owned(),
-            };
-        }
         "42P01" => return StoreError::NeedsMigration,
         "P0001" => {
             return StoreError::Refused {
@@ -194,8 +218,11 @@ fn of_postgres(code: &str, said: &dyn DatabaseError, place: &str) -> StoreError 
                 why,
             };
         }
-        // A lock or a statement took too long; a session that idled in a transaction.
-        "55P03" | "25P03" | "25P04" => return StoreError::Unavailable { why },
+        // A lock took too long; a session that idled in a transaction, or was left in a broken one; a server
+        // that takes no writes for now (a standby on its way up, a full disk at a hoster's).
+        "55P03" | "25P02" | "25P03" | "25P04" | "25006" => return StoreError::Unavailable { why },
+        // Statements that were prepared before the tables changed: a new session prepares them anew.
+        "0A000" if why.starts_with("cached plan") => return StoreError::Unavailable { why },
         _ => {}
     }
     match code.get(..2) {

@@ -205,8 +205,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<LaneHold, StoreError> {
         let guard = match &self.inner.db {
-            Db::Sqlite { path, .. } => {
-                let (file, path) = file::lock(path, owner, now, &self.inner.place)?;
+            Db::Sqlite { file: database, .. } => {
+                let (file, path) = file::lock(&database.path, owner, now, &self.inner.place)?;
                 Guard::File { file, path }
             }
             Db::Postgres { options, .. } => Guard::Session(Session::open(self, options).await?),

@@ -22,7 +22,10 @@ mod migrations;
 mod open;
 #[doc(hidden)]
 pub mod planted;
+mod server;
+mod sessions;
 mod sql;
+mod sqlite;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod watch;
@@ -38,4 +41,5 @@ pub use lanes::{LaneHold, LaneOwner, Look, Member};
 pub use migrations::SchemaState;
 pub use model::*;
 pub use open::{Options, Synchronous};
+pub use server::{AnotherServer, ServerIdentity, ServerReport};
 pub use watch::Watch;

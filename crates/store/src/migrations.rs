@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Connection, PgConnection, SqlSafeStr};
+use sqlx::{Connection, SqlSafeStr};
 
 use crate::db::Db;
 use crate::sql::{Sql, statements};
@@ -65,6 +65,7 @@ twins! {
     3 "lanes and inbox" "0003_lanes_and_inbox.sql";
     4 "product results" "0004_product_results.sql";
     5 "waking and roles" "0005_waking_and_roles.sql";
+    8 "database server" "0008_database_server.sql";
     9 "verdicts" "0009_verdicts.sql";
 }
 
@@ -173,9 +174,7 @@ impl Store {
                     .map_err(failed)
             }
             Db::Postgres { options, .. } => {
-                let mut db = PgConnection::connect_with(options)
-                    .await
-                    .map_err(|error| StoreError::of(&error, &self.inner.place))?;
+                let mut db = crate::sessions::connect(options, &self.inner.place).await?;
                 let ran = migrator(true)
                     .run_direct(None, &mut db, false)
                     .await

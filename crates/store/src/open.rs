@@ -1,27 +1,17 @@
-//! Opening and closing: what a database URL means, and how each connection is set up.
+//! Opening and closing: what a database URL means. How a connection is set up is in `sqlite` and `sessions`.
 
-use std::hash::{BuildHasher, Hasher};
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 
 use crate::db::{Db, Inner};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, sessions, sqlite};
 
-/// How long a writer waits for a foreign writer of the same file.
-const SQLITE_BUSY: Duration = Duration::from_secs(5);
-/// Readers of a file: reads are short, and each holds back the checkpoint while it lasts.
-const SQLITE_READERS: u32 = 4;
 /// How long a caller waits for a session before the server counts as unavailable.
-const ACQUIRE: Duration = Duration::from_secs(10);
+pub(crate) const ACQUIRE: Duration = Duration::from_secs(10);
 /// Statements that a connection keeps prepared; all of ours fit.
-const PREPARED: usize = 256;
+pub(crate) const PREPARED: usize = 256;
 
 /// How sure SQLite makes a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -71,8 +61,8 @@ impl Store {
     /// server does not answer.
     pub async fn open(url: &str, options: Options) -> Result<Self, StoreError> {
         let (db, place) = match url.split_once(':') {
-            Some(("sqlite", rest)) => open_sqlite(rest, &options).await?,
-            Some(("postgres" | "postgresql", _)) => open_postgres(url, &options).await?,
+            Some(("sqlite", rest)) => sqlite::open(rest, &options).await?,
+            Some(("postgres" | "postgresql", _)) => sessions::open(url, &options).await?,
             _ => {
                 return Err(StoreError::CannotOpen {
                     // A URL of another sort may carry a password, so only its scheme is shown.
@@ -109,111 +99,4 @@ impl Store {
             Db::Postgres { pool, .. } => pool.close().await,
         }
     }
-}
-
-async fn open_sqlite(rest: &str, options: &Options) -> Result<(Db, String), StoreError> {
-    let path = PathBuf::from(rest.strip_prefix("//").unwrap_or(rest));
-    let place = format!("sqlite://{}", path.display());
-    let cannot = |why: String| StoreError::CannotOpen {
-        place: place.clone(),
-        why,
-    };
-    if path.as_os_str().is_empty() || path == Path::new(":memory:") {
-        return Err(cannot(
-            "it names no file, and jobs must outlive the process".to_owned(),
-        ));
-    }
-    if !options.create && !path.exists() {
-        return Err(cannot("there is no such file".to_owned()));
-    }
-    let connect = SqliteConnectOptions::new()
-        .filename(&path)
-        .create_if_missing(options.create)
-        .busy_timeout(SQLITE_BUSY)
-        .foreign_keys(true)
-        .statement_cache_capacity(PREPARED)
-        .synchronous(match options.sqlite_synchronous {
-            Synchronous::Full => SqliteSynchronous::Full,
-            Synchronous::Normal => SqliteSynchronous::Normal,
-            Synchronous::Off => SqliteSynchronous::Off,
-        })
-        .disable_statement_logging();
-    // The writer comes first: it makes the file and its write-ahead log.
-    let writer =
-        SqliteConnection::connect_with(&connect.clone().journal_mode(SqliteJournalMode::Wal))
-            .await
-            .map_err(|error| match StoreError::of(&error, &place) {
-                StoreError::ReadOnly { place } => StoreError::ReadOnly { place },
-                _ => cannot(error.to_string()),
-            })?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(SQLITE_READERS)
-        .acquire_timeout(ACQUIRE)
-        .connect_lazy_with(connect.pragma("query_only", "on"));
-    let db = Db::Sqlite {
-        readers,
-        writer: Mutex::new(writer),
-        path,
-    };
-    Ok((db, place))
-}
-
-async fn open_postgres(url: &str, options: &Options) -> Result<(Db, String), StoreError> {
-    let connect = PgConnectOptions::from_str(url).map_err(|error| StoreError::CannotOpen {
-        place: "postgres".to_owned(),
-        why: error.to_string(),
-    })?;
-    let place = place_of(&connect);
-    let connect = connect
-        .application_name(&format!("vitrine {}", process_name()))
-        .statement_cache_capacity(PREPARED)
-        .options([
-            ("synchronous_commit", "on".to_owned()),
-            ("timezone", "UTC".to_owned()),
-            (
-                "statement_timeout",
-                options.statement_timeout.as_millis().to_string(),
-            ),
-            ("lock_timeout", options.lock_timeout.as_millis().to_string()),
-            // A frozen process must not keep the rows of its lanes locked for as long as it is frozen.
-            ("idle_in_transaction_session_timeout", "10000".to_owned()),
-        ])
-        .disable_statement_logging();
-    let pool = PgPoolOptions::new()
-        .max_connections(options.pool)
-        .acquire_timeout(ACQUIRE)
-        // A session never goes back with an open transaction, whatever became of who used it.
-        .after_release(|db, _| {
-            Box::pin(async move {
-                db.execute("rollback").await?;
-                Ok(true)
-            })
-        })
-        .connect_with(connect.clone())
-        .await
-        .map_err(|error| StoreError::CannotOpen {
-            place: place.clone(),
-            why: error.to_string(),
-        })?;
-    let db = Db::Postgres {
-        pool,
-        options: Box::new(connect),
-    };
-    Ok((db, place))
-}
-
-/// Names this process among the sessions of a server: who takes over from it ends them all.
-fn process_name() -> String {
-    // Containers number their processes from 1, and may share a host name: a random number tells them apart.
-    let random = std::hash::RandomState::new().build_hasher().finish();
-    format!("{} {random:x}", std::process::id())
-}
-
-fn place_of(connect: &PgConnectOptions) -> String {
-    let host = connect.get_socket().map_or_else(
-        || format!("{}:{}", connect.get_host(), connect.get_port()),
-        |socket| socket.display().to_string(),
-    );
-    let database = connect.get_database().unwrap_or(connect.get_username());
-    format!("postgres://{}@{host}/{database}", connect.get_username())
 }

@@ -12,10 +12,13 @@
 //! A test process has one server of each sort, started by the first test that asks; it ends with
 //! the process, in whatever way the process ends. What this module does not do: create tables.
 //!
-//! [`sql`] and [`sql_rows`] act on either database as a program that knows nothing of us.
+//! [`OwnServer`] is one of a single test, which may stop it.
+//!
+//! [`sql`], [`sql_rows`] and [`onlooker`] act on either database as a program that knows nothing of us.
 
 mod container;
 mod machine;
+mod own;
 mod server;
 mod sql;
 #[cfg(test)]
@@ -28,7 +31,8 @@ use tokio::sync::OnceCell;
 
 use server::{Durability, Server};
 
-pub use sql::{sql, sql_rows};
+pub use own::OwnServer;
+pub use sql::{Onlooker, SqliteHold, onlooker, sql, sql_rows};
 
 static FAST: OnceCell<Server> = OnceCell::const_new();
 static DURABLE: OnceCell<Server> = OnceCell::const_new();

@@ -1,6 +1,7 @@
 //! One file per command. Each takes what was typed and gives the exit code, or a failure to be told.
 
 mod demo;
+mod doctor;
 mod init;
 mod jobs;
 mod migrate;
@@ -22,6 +23,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<Code, Failure> {
         Command::Run(args) => Box::pin(run::run(globals, &args)).await,
         Command::Jobs(command) => Box::pin(jobs::jobs(globals, command)).await,
         Command::Status(args) => Box::pin(status::status(globals, &args)).await,
+        Command::Doctor(args) => Box::pin(doctor::doctor(globals, &args)).await,
         Command::Sandbox(args) => Box::pin(sandbox::sandbox(globals, &args)).await,
     }
 }

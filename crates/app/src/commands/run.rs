@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use domain::Status;
-use engine::{Clock, Ended, Hands, LocalStorage, Outlook, RunOptions, SystemClock};
+use engine::{
+    Clock, DiskReserve, DiskWatch, Ended, Hands, LocalStorage, Outlook, RunOptions, SystemClock,
+};
 use store::{Count, Store};
 
 use crate::cli::{Globals, RunArgs};
@@ -37,6 +39,7 @@ pub(crate) struct Worked {
 pub(crate) async fn run(globals: &Globals, args: &RunArgs) -> Result<Code, Failure> {
     let (config, store) = opened::open(globals).await?;
     check_keys(&config)?;
+    store.check_server().await?;
     for setting in &config.unenforced {
         say(format!("warning: {setting}"));
     }
@@ -100,7 +103,9 @@ pub(crate) async fn work(
         .map(|(account, _)| account.clone())
         .collect();
     let now = clock.now();
+    let disk = DiskWatch::start(reserve(config)).await;
     let options = RunOptions {
+        disk,
         until_idle: until == Until::Idle,
         in_doubt_wait: config.in_doubt_wait,
         drain_limit: config.drain_limit,
@@ -125,6 +130,17 @@ pub(crate) async fn work(
     drop(progress);
     let ended = ended?;
     Ok(Worked { ended, failed })
+}
+
+/// What must stay free on the disks of the storage and of a database that is a file.
+pub(crate) fn reserve(config: &Config) -> DiskReserve {
+    let database = opened::sqlite_file(&config.database_url);
+    DiskReserve {
+        places: std::iter::once(config.storage.clone())
+            .chain(database)
+            .collect(),
+        bytes: config.reserve,
+    }
 }
 
 fn host_name() -> String {
@@ -170,6 +186,9 @@ fn tell_what_waits(outlook: &Outlook, counts: &[Count], globals: &Globals) {
             globals.command("status")
         ));
     }
+    for why in &outlook.rests {
+        say(format!("submits rest: {why}"));
+    }
     let tally = Tally::of(counts);
     if tally.awaiting_approval > 0 {
         say(format!(
@@ -199,7 +218,12 @@ pub(crate) fn unknown_accounts(counts: &[Count]) -> i64 {
 fn code_of(outlook: &Outlook, failed: u64, after: &[Count]) -> Code {
     // One that failed may have been tried again since, by a person, and be done.
     let failed = failed > 0 && Tally::of(after).without_result() > 0;
-    if !outlook.key_refused.is_empty() {
+    let tally = Tally::of(after);
+    let is_held_back = !outlook.rests.is_empty() && tally.pending + tally.capturing > 0;
+    if is_held_back || outlook.waiting_for_room > 0 {
+        // Nothing failed, and it did not come to its end: the disk, or the database's server.
+        Code::Error
+    } else if !outlook.key_refused.is_empty() {
         Code::KeyRefused
     } else if failed
         || Tally::of(after).in_doubt > 0

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::{JobKind, Status, Timestamp};
 use engine::{Clock, SystemClock};
 use serde::Serialize;
-use store::{Count, LaneKey, Pause, Spent};
+use store::{Count, LaneKey, Pause, Spent, Store};
 
 use crate::cli::{Globals, StatusArgs};
 use crate::config::Config;
@@ -23,6 +23,8 @@ struct Report {
     pauses: Vec<Rest>,
     spent: Vec<Spent>,
     unknown_accounts: Vec<String>,
+    /// Why submits rest everywhere, as seen from here.
+    rests: Vec<String>,
 }
 
 /// The jobs of one account and kind.
@@ -60,6 +62,7 @@ pub(crate) async fn status(globals: &Globals, args: &StatusArgs) -> Result<Code,
         pauses: rests(pauses, &lanes, now),
         spent: store.spent().await?,
         unknown_accounts: unknown_accounts(&counts),
+        rests: rests_everywhere(&config, &store, globals).await?,
     };
     store.close().await;
     for why in &config.keyless {
@@ -71,6 +74,21 @@ pub(crate) async fn status(globals: &Globals, args: &StatusArgs) -> Result<Code,
         print(page(&report, now))?;
     }
     Ok(Code::Done)
+}
+
+/// A disk that is low, a server that nobody accepted.
+async fn rests_everywhere(
+    config: &Config,
+    store: &Store,
+    globals: &Globals,
+) -> Result<Vec<String>, Failure> {
+    let another = store.another_server().await?.map(|another| {
+        let next = globals.command("doctor --accept-database");
+        format!("submits rest: {another}; to go on all the same: {next}")
+    });
+    let low = super::run::reserve(config).low(false);
+    let low = low.map(|why| format!("submits and captures rest: {why}"));
+    Ok(another.into_iter().chain(low).collect())
 }
 
 /// The accounts of each lane.
@@ -127,6 +145,7 @@ fn unknown_accounts(counts: &[Count]) -> Vec<String> {
 
 fn page(report: &Report, now: Timestamp) -> String {
     let mut parts = vec![report.database.clone(), jobs(&report.jobs, now)];
+    parts.extend(report.rests.iter().cloned());
     if !report.pauses.is_empty() {
         parts.push(pauses(&report.pauses, now));
     }
@@ -287,6 +306,7 @@ mod tests {
                 reserved: 0,
             }],
             unknown_accounts: unknown_accounts(&counts),
+            rests: Vec::new(),
         };
         let page: Vec<String> = page(&report, NOW)
             .lines()

@@ -73,6 +73,8 @@ pub(crate) struct Config {
     pub(crate) database_url: String,
     /// The folder of deliverables.
     pub(crate) storage: PathBuf,
+    /// What must stay free on the disks that we write to, in bytes.
+    pub(crate) reserve: u64,
     /// The accounts, as the engine and the hands want them.
     pub(crate) accounts: Vec<(Account, HandsOptions)>,
     /// Accounts whose key could not be read, and why: commands that send nothing work without.

@@ -32,6 +32,7 @@ pub(crate) struct Database {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Storage {
     pub(crate) url: Option<String>,
+    pub(crate) reserve: Option<Size>,
 }
 
 /// `[accounts.NAME]`.
@@ -152,6 +153,42 @@ fn span(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(number * seconds).ok()
 }
 
+/// A number of bytes, written as `200MB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        size(&text).map(Self).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "{text:?} is no size: write 200MB, 1.5GB or 500MiB, or 0B to switch it off"
+            ))
+        })
+    }
+}
+
+fn size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let split = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.trim().parse().ok()?;
+    let bytes = match unit {
+        "B" => 1.0,
+        "kB" | "KB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "TB" => 1e12,
+        "KiB" => 1_024.0,
+        "MiB" => 1_048_576.0,
+        "GiB" => 1_073_741_824.0,
+        _ => return None,
+    };
+    let bytes = number * bytes;
+    // As far as a float counts bytes one by one.
+    (bytes >= 0.0 && bytes < 9e15).then_some(bytes as u64)
+}
+
 /// Reads the text of a config.
 ///
 /// # Errors
@@ -178,6 +215,22 @@ mod tests {
         }
         for text in ["", "5", "s", "-5s", "5 weeks", "1e400s"] {
             assert_eq!(span(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("200MB", 200_000_000),
+            ("1.5 GB", 1_500_000_000),
+            ("1GiB", 1_073_741_824),
+            ("64kB", 64_000),
+            ("0B", 0),
+        ] {
+            assert_eq!(size(text), Some(bytes), "{text}");
+        }
+        for text in ["", "5", "MB", "-5MB", "5 sacks", "1e300GB", "nanMB"] {
+            assert_eq!(size(text), None, "{text}");
         }
     }
 

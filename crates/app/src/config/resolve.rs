@@ -17,6 +17,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// Room for the files that are on their way at any moment, and for months of notes.
+const RESERVE: u64 = 200_000_000;
+
 /// Fills in the defaults and checks.
 pub(crate) fn resolve(
     raw: Raw,
@@ -32,6 +35,7 @@ pub(crate) fn resolve(
     let unenforced = unenforced(&raw);
     let in_doubt_wait = in_doubt_wait(&raw);
     let lease = lease(&raw)?;
+    let reserve = raw.storage.reserve.map_or(RESERVE, |size| size.0);
     let storage = raw.storage.url.unwrap_or_else(|| "files".to_owned());
     let mut keyless = Vec::new();
     let mut accounts = Vec::new();
@@ -54,6 +58,7 @@ pub(crate) fn resolve(
         source: source.to_path_buf(),
         database_url,
         storage: folder.join(storage_folder(&storage)?),
+        reserve,
         accounts,
         keyless,
         unenforced,

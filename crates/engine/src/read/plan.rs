@@ -303,7 +303,7 @@ impl Engine {
         if can_be_proven(open, account) {
             return project_of(open, account).map(|_| (Due::Evidence, open.next_read));
         }
-        next_read(open)
+        next_read(open, self.captures_rest())
     }
 
     /// The call of a read, with the job marked as asked about.
@@ -422,12 +422,13 @@ fn meaning(due: Due, key: &LaneKey, account: &Account, job: JobId, places: Place
 }
 
 /// What is to be asked about this job next, and when.
-fn next_read(open: &OpenJob) -> Option<(Due, Timestamp)> {
+/// While captures rest their links are not read: they would die before they are used.
+fn next_read(open: &OpenJob, captures_rest: bool) -> Option<(Due, Timestamp)> {
     let status = open.job.work.status();
     let links = open
         .capture
         .as_ref()
-        .filter(|capture| capture.needs_links)
+        .filter(|capture| capture.needs_links && !captures_rest)
         .map(|capture| (Due::Links, capture.not_before.unwrap_or_default()));
     if status != Status::Running {
         return links.filter(|_| status == Status::Capturing);

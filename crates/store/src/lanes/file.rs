@@ -46,10 +46,13 @@ pub(super) fn lock(
         std::process::id(),
         host()
     );
-    file.set_len(0)
+    let written = (file.set_len(0))
         .and_then(|()| file.rewind())
-        .and_then(|()| file.write_all(about.as_bytes()))
-        .map_err(cannot)?;
+        .and_then(|()| file.write_all(about.as_bytes()));
+    if let Err(error) = written {
+        // On a full disk the lock still holds, and the worker waits for room.
+        tracing::debug!(%error, "the lock file does not say who holds it");
+    }
     Ok((file, path))
 }
 

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection};
 
 use super::{JOIN_FLEET, Locked};
 use crate::db::{Arg, Tx};
 use crate::sql::Sql;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, sessions};
 
 /// A connection of its own, beside the pool. It is given up for good at the first trouble, since with it
 /// go the locks: whoever cannot ask whether a lock still stands must not rely on it.
@@ -25,12 +25,7 @@ impl Session {
         options: &PgConnectOptions,
     ) -> Result<Self, StoreError> {
         let place = &store.inner.place;
-        let connecting = tokio::time::timeout(ANSWER, PgConnection::connect_with(options));
-        let db = match connecting.await {
-            Ok(Ok(db)) => db,
-            Ok(Err(error)) => return Err(StoreError::of(&error, place)),
-            Err(late) => return Err(StoreError::unavailable(late)),
-        };
+        let db = sessions::connect(options, place).await?;
         let mut session = Self(Some(Box::new(db)));
         session
             .ask::<Locked>(place, &JOIN_FLEET, vec![])
@@ -68,9 +63,12 @@ impl Session {
                 rows
             }
             Ok(Err(stopped)) => Err(StoreError::unavailable(stopped)),
-            Err(late) => {
+            Err(_) => {
                 stop.abort();
-                Err(StoreError::unavailable(late))
+                Err(StoreError::unavailable(format_args!(
+                    "the session that held the lanes did not answer within {} s",
+                    ANSWER.as_secs()
+                )))
             }
         }
     }

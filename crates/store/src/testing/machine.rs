@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fmt;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use super::server::Durability;
 
@@ -28,7 +28,8 @@ const NOBODY: u32 = 65534;
 pub(super) struct Running {
     folder: PathBuf,
     programs: PathBuf,
-    _shell: ChildStdin,
+    shell: ChildStdin,
+    said: BufReader<ChildStdout>,
 }
 
 impl fmt::Display for Running {
@@ -45,6 +46,22 @@ impl Running {
             "postgresql:///postgres?host={}&user=postgres",
             self.folder.display()
         )
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Has the shell do something with the server, and waits until it is done.
+    pub(super) fn tell(&mut self, command: &str) -> Result<(), String> {
+        let mut done = String::new();
+        writeln!(self.shell, "{command}")
+            .and_then(|()| self.said.read_line(&mut done))
+            .map_err(|error| error.to_string())?;
+        if done.is_empty() {
+            return Err("the shell that holds the server is gone".to_owned());
+        }
+        Ok(())
     }
 
     /// What the server has written so far.
@@ -115,12 +132,17 @@ fn installed_by_debian(versions: &Path) -> Vec<PathBuf> {
 
 /// Starts a cluster of the programs in `programs`; the server may not answer yet. Blocks for as
 /// long as `initdb` takes, about half a second.
-pub(super) fn start(programs: &Path, durability: Durability) -> Result<Running, String> {
+pub(super) fn start(
+    programs: &Path,
+    durability: Durability,
+    more: &[&str],
+) -> Result<Running, String> {
     let mut shell = Command::new("sh");
     shell
         .args(["-c", CLUSTER, "cluster"])
         .arg(programs)
         .args(durability.settings())
+        .args(more)
         // Of its own group, so that Ctrl-C reaches the tests and not the one who cleans up.
         .process_group(0)
         // The user `nobody` may not be allowed to stand where the tests run.
@@ -150,7 +172,8 @@ pub(super) fn start(programs: &Path, durability: Durability) -> Result<Running, 
     Ok(Running {
         folder: PathBuf::from(folder.trim_end()),
         programs: programs.to_owned(),
-        _shell: stdin,
+        shell: stdin,
+        said,
     })
 }
 

@@ -159,7 +159,7 @@ async fn in_container(durability: Durability) -> Result<Server, String> {
 async fn on_machine(programs: &Path, durability: Durability) -> Result<Server, String> {
     let programs = programs.to_owned();
     // `initdb` takes half a second, in which other tests of this runtime may go on.
-    let cluster = tokio::task::spawn_blocking(move || machine::start(&programs, durability))
+    let cluster = tokio::task::spawn_blocking(move || machine::start(&programs, durability, &[]))
         .await
         .map_err(|error| error.to_string())??;
     let admin_url = answering(&cluster.admin_url())
@@ -173,7 +173,7 @@ async fn on_machine(programs: &Path, durability: Durability) -> Result<Server, S
 
 /// Waits until the server answers a query. Neither its socket nor its log says that reliably: the
 /// official image starts a server for its set-up first, which it stops again.
-async fn answering(url: &str) -> Result<Url, String> {
+pub(super) async fn answering(url: &str) -> Result<Url, String> {
     let parsed = Url::parse(url).map_err(|error| error.to_string())?;
     let mut last = String::from("no answer");
     let attempts = async {

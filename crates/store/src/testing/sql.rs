@@ -37,6 +37,29 @@ pub async fn sql(url: &str, statement: &str) -> Result<u64, String> {
     run.await.map_err(|error: sqlx::Error| error.to_string())
 }
 
+/// A connection of somebody who looks at a SQLite file and leaves it open, as a person's browser of
+/// databases does: as long as it lives, the write-ahead log is not folded into the file.
+#[derive(Debug)]
+pub struct Onlooker {
+    _db: SqliteConnection,
+}
+
+/// Opens a SQLite file and leaves it open.
+///
+/// # Errors
+/// What the database says, as a person sees it.
+pub async fn onlooker(url: &str) -> Result<Onlooker, String> {
+    let open = async {
+        let mut db = sqlite(url).await?;
+        // The file is not touched before the first statement.
+        sqlx::query("select count(*) from sqlite_schema")
+            .execute(&mut db)
+            .await?;
+        Ok(Onlooker { _db: db })
+    };
+    open.await.map_err(|error: sqlx::Error| error.to_string())
+}
+
 /// The rows of a SELECT, each an object of its columns: numbers as numbers, all else as text, times as
 /// the database prints them.
 ///
@@ -104,4 +127,47 @@ fn sqlite_row(row: &SqliteRow) -> Result<Value, sqlx::Error> {
         object.insert(column.name().to_owned(), value);
     }
     Ok(Value::Object(object))
+}
+
+/// A foreign connection that holds a SQLite file's lock, or an old state of it.
+#[derive(Debug)]
+pub struct SqliteHold(SqliteConnection);
+
+impl SqliteHold {
+    /// Nobody else can write until it is released.
+    ///
+    /// # Panics
+    /// If the file cannot be opened.
+    pub async fn write(url: &str) -> Self {
+        Self::with(url, "begin immediate").await
+    }
+
+    /// The log cannot be written back beyond this state until it is released.
+    ///
+    /// # Panics
+    /// If the file cannot be opened.
+    pub async fn read(url: &str) -> Self {
+        let mut hold = Self::with(url, "begin").await;
+        hold.run("select count(*) from sqlite_master").await;
+        hold
+    }
+
+    async fn with(url: &str, begin: &'static str) -> Self {
+        let opened = sqlite(url).await;
+        #[expect(clippy::expect_used, reason = "only tests call this")]
+        let mut hold = Self(opened.expect("the file opens"));
+        hold.run(begin).await;
+        hold
+    }
+
+    #[expect(clippy::expect_used, reason = "only tests call this")]
+    async fn run(&mut self, statement: &'static str) {
+        let done = sqlx::query(statement).fetch_all(&mut self.0).await;
+        done.expect("the statement runs");
+    }
+
+    /// Ends it.
+    pub async fn release(mut self) {
+        self.run("rollback").await;
+    }
 }

@@ -131,6 +131,6 @@ fn socket_folder(url: &str) -> Option<PathBuf> {
 fn programs_that_cannot_make_a_cluster_say_why() {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/bin/false", folder.path().join("initdb")).unwrap();
-    let error = machine::start(folder.path(), super::Durability::Fast).unwrap_err();
+    let error = machine::start(folder.path(), super::Durability::Fast, &[]).unwrap_err();
     assert!(error.starts_with("initdb failed"), "{error}");
 }

@@ -15,13 +15,14 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
         crate::lanes::all(),
         crate::ledger::all(),
         crate::migrations::all(),
+        crate::server::all(),
         crate::watch::all(),
     ]
     .concat()
 }
 
 /// Modules whose statements `every_statement` lists (`commit` and its three parts).
-const MODULES_WITH_STATEMENTS: usize = 12;
+const MODULES_WITH_STATEMENTS: usize = 13;
 
 #[tokio::test]
 async fn every_statement_prepares_on_both_databases() {
