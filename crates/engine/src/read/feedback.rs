@@ -171,7 +171,9 @@ impl Engine {
         let strikes = match known {
             Some(known) if known.until.is_some_and(|until| until > at) => known.strikes,
             Some(known) => known.strikes + 1,
-            None => 0,
+            // Each try after an unknown outcome may be one more job in doubt: doubling from here makes an
+            // hour of them ten.
+            None => u32::from(rest.code == "outcome_unknown"),
         };
         let until = rest.until.unwrap_or_else(|| match rest.code {
             // A monthly plan is fresh when the month is.

@@ -45,7 +45,7 @@ fn account(name: &str, provider: Provider, path: &str, key: &str, groups: Limits
         },
         timing: Timing {
             // Nobody else inserts here: the database is looked at when a write is noticed.
-            look_again: Duration::from_secs(60),
+            look_again: Duration::from_secs(3_600),
             ..Timing::default()
         },
     }

@@ -20,7 +20,11 @@ fn find(bug: Bug) -> (Case, Vec<String>) {
         };
         let played = case.play();
         points += played.summary.map_or(1, |summary| summary.crash_points());
-        if !played.broken.is_empty() {
+        let blamed = Case {
+            bug: None,
+            ..case.clone()
+        };
+        if !played.broken.is_empty() && blamed.play().broken.is_empty() {
             println!(
                 "{bug:?}: found after {points} crash points: {:?}",
                 played.broken[0]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use domain::{Input, JobState, Status, Timestamp};
+use domain::{Input, JobState, Status};
 use serde_json::Value;
 use store::Job;
 
@@ -33,8 +33,10 @@ fn remote_mark(job: &sandbox::RemoteJob) -> String {
 const BATCH: usize = 8;
 
 /// I8: how long after the last fault, and after the providers' last job, everything is settled.
-/// Ten minutes, and what the longest pause that a row of faults may have caused adds to it.
 const SETTLES_WITHIN: Duration = Duration::from_secs(600);
+
+/// What an export has to prove waits for the next look at it, at most so much longer.
+const EVIDENCE_WITHIN: Duration = Duration::from_secs(3_600);
 
 /// Panics at the first broken invariant, with the story and how to play it again.
 pub(crate) fn check(summary: &Summary) {
@@ -238,8 +240,19 @@ fn doubted_for_a_reason(summary: &Summary, broken: &mut Vec<String>) {
 
 /// I8: soon after the last fault, and the providers' last word, everything is settled.
 fn settled(summary: &Summary, broken: &mut Vec<String>) {
-    let _ = (SETTLES_WITHIN, Timestamp::default());
-    let _ = (summary, broken);
+    let late = lateness(summary);
+    let by_export = summary.proven_by_export > 0;
+    let evidence = if by_export {
+        EVIDENCE_WITHIN
+    } else {
+        Duration::ZERO
+    };
+    if late > SETTLES_WITHIN + evidence && !summary.sometimes.contains_key("the wall clock jumped")
+    {
+        broken.push(format!(
+            "I8: the last job was settled {late:?} after the last fault"
+        ));
+    }
 }
 
 /// How long after the last fault and the providers' last job the last job was settled.

@@ -1,5 +1,4 @@
-//! What goes wrong in a history: where a process dies or freezes, what the clock does, and what the
-//! provider does.
+//! What goes wrong in a history: where a process dies or freezes, and what the provider does.
 
 use std::collections::BTreeSet;
 
@@ -78,8 +77,6 @@ pub(crate) struct Chances {
     /// How likely a step is followed by a freeze, in thousandths; only where there are several
     /// processes.
     pub(crate) freezes: u32,
-    /// How often the wall clock jumps.
-    pub(crate) clock_steps: u32,
 }
 
 impl Chances {
@@ -90,7 +87,6 @@ impl Chances {
             most: u64::MAX,
             at: BTreeSet::new(),
             freezes: 0,
-            clock_steps: 0,
         }
     }
 
@@ -114,14 +110,13 @@ impl Chances {
     /// Anything from sparse to dense, as the seed says.
     pub(crate) fn from_seed(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0xdead);
-        let rates = [6, 15, 30, 60, 120, 250];
+        let rates = [2, 6, 15, 30, 60, 150];
         Self {
             rate: rates[rng.usize(..rates.len())],
             again: rng.bool(),
-            most: 60,
+            most: 30,
             at: BTreeSet::new(),
-            freezes: [0, 10, 40][rng.usize(..3)],
-            clock_steps: 0,
+            freezes: [10, 40, 80][rng.usize(..3)],
         }
     }
 }

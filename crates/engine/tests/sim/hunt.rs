@@ -145,8 +145,8 @@ fn varied(seed: u64, processes: usize) -> Summary {
     let videos = rng.usize(1..3);
     let batch = [1, 2, 4, 8][rng.usize(..4)];
     let most = [2, 6, 50][rng.usize(..3)];
-    let short_links = rng.u8(..4) == 0;
-    let poisoned = rng.u8(..8) == 0;
+    let short_links = rng.u8(..3) == 0;
+    let poisoned = rng.u8(..3) == 0;
     let start = if rng.u8(..8) == 0 {
         // Shortly before midnight in UTC, where days are counted anew.
         let day = 86_400_000;
@@ -172,9 +172,14 @@ fn varied(seed: u64, processes: usize) -> Summary {
             options.jarai.approval = sandbox::Approval::After(20_000);
             options.jarai.distributing_ms = 5_000;
             if short_links {
-                // Shorter than some downloads take to begin.
-                options.jarai.sas_life_ms = 300;
-                options.productai.link_life_ms = 300;
+                // Shorter than a few downloads take to begin.
+                options.jarai.sas_life_ms = 500;
+                options.productai.link_life_ms = if options.productai.shape.signed_links {
+                    500
+                } else {
+                    // These are made once.
+                    options.productai.link_life_ms
+                };
             }
         })
         .accounts(move |accounts| {

@@ -26,8 +26,6 @@ pub(crate) struct Summary {
     pub(crate) spent: Vec<Spent>,
     /// The timeline, in its order.
     pub(crate) events: Vec<Value>,
-    /// The ledger's jobs.
-    pub(crate) submitted: Vec<Value>,
     /// Everything that is text in the database, where this history was chosen for it.
     pub(crate) text: String,
     pub(crate) crashes: BTreeMap<&'static str, u64>,
@@ -179,7 +177,6 @@ impl Summary {
             points: world.points(),
             proven_by_export: submitted.iter().filter(|row| by_export(row)).count(),
             sometimes: sometimes(&world, &submitted, &events),
-            submitted,
             events,
             forgotten,
             text,

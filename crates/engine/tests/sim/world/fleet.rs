@@ -122,6 +122,9 @@ impl World {
         self.note(&format!("{who}: frozen for {span:?}"));
         self.last_fault = self.now + span;
         self.processes[who].frozen_until = Some(self.now + span);
+        if self.rng.bool() {
+            self.processes[who].mid_step = Some(self.wall());
+        }
     }
 
     /// It goes on where it stopped: its hands first, then what came meanwhile.

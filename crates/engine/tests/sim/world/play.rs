@@ -8,8 +8,9 @@ use domain::{Status, Timestamp};
 use super::timetable::Coming;
 use super::{Outside, World};
 
-/// Evidence about jobs in doubt takes a while to come.
-const EVIDENCE: Duration = Duration::from_secs(1_200);
+/// Evidence about jobs in doubt takes a while to come: looks at an export are up to an hour apart, and
+/// one of them may fail.
+const EVIDENCE: Duration = Duration::from_secs(9_000);
 
 impl World {
     /// Plays to the end.
@@ -42,9 +43,9 @@ impl World {
                 return false;
             };
             let outlook = engine.outlook();
-            let looked = outlook
-                .youngest_doubt
-                .is_none_or(|since| since + EVIDENCE < self.wall());
+            let looked = outlook.youngest_doubt.is_none_or(|since| {
+                since + EVIDENCE < self.wall() && self.last_fault + EVIDENCE < self.now
+            });
             outlook.working == 0
                 && looked
                 && (outlook.awaiting_approval == 0 || self.never_released)

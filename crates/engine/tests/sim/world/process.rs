@@ -1,7 +1,7 @@
 //! One process: it steps, may die at every place of a step, and starts again from the database. All
 //! that it knows beyond the database is here, so that a crash has one thing to forget.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::Timestamp;
@@ -33,7 +33,11 @@ pub(super) struct Process {
     /// Reported, and not yet durable.
     pub(super) unheard: Vec<Report>,
     /// The provider's numbers of the requests whose answers are not yet durable.
-    unheard_numbers: Vec<u64>,
+    unheard_numbers: Vec<(u64, u64)>,
+    /// Counts its sessions: what an earlier one asked, a later one may not conclude from.
+    pub(super) session: u64,
+    /// In which session each flight was handed out.
+    sessions: BTreeMap<FlightId, u64>,
     /// It does something then, by the world's time.
     pub(super) due: Timestamp,
     /// It looks at its lanes then.
@@ -42,6 +46,9 @@ pub(super) struct Process {
     pub(super) permit: Option<Timestamp>,
     /// It does nothing until then, and does not know it.
     pub(super) frozen_until: Option<Timestamp>,
+    /// The moment of the step that it was in when it froze: it had looked at its lanes, and had read
+    /// the clock.
+    pub(super) mid_step: Option<Timestamp>,
     /// Acts that its hands were about to send when it froze.
     pub(super) outbox: Vec<Act>,
     /// Answers that came while it was frozen.
@@ -60,10 +67,13 @@ impl Process {
             afloat: Afloat::default(),
             unheard: Vec::new(),
             unheard_numbers: Vec::new(),
+            session: 0,
+            sessions: BTreeMap::new(),
             due,
             tend_at: due,
             permit: None,
             frozen_until: None,
+            mid_step: None,
             outbox: Vec::new(),
             letters: Vec::new(),
         }
@@ -85,6 +95,7 @@ impl Process {
             self.afloat.add(engine.afloat());
         }
         self.hold = None;
+        self.session += 1;
         if !self.epochs.is_empty() {
             self.held = std::mem::take(&mut self.epochs);
         }
@@ -92,7 +103,13 @@ impl Process {
 
     /// When it does something next.
     pub(super) fn next(&self) -> Timestamp {
-        self.frozen_until.unwrap_or(self.due)
+        let tends = self.permit.is_some() && self.engine.is_some();
+        let turn = if tends {
+            self.due.min(self.tend_at)
+        } else {
+            self.due
+        };
+        self.frozen_until.unwrap_or(turn)
     }
 }
 
@@ -123,7 +140,7 @@ impl World {
         let reborn = Process::new(self.lives, self.now + away);
         let dead = std::mem::replace(&mut self.processes[who], reborn);
         self.locks.retain(|_, owner| *owner != dead.life);
-        let mut lost = dead.unheard_numbers;
+        let mut lost: Vec<u64> = dead.unheard_numbers.iter().map(|(no, _)| *no).collect();
         lost.extend(dead.letters.iter().filter_map(|(.., no)| *no));
         self.timetable.drop_where(|what| match what {
             Coming::Send(_, life) => *life == dead.life,
@@ -158,15 +175,14 @@ impl World {
         if self.processes[who].engine.is_none() {
             self.start(who).await;
         }
+        if self.processes[who].mid_step.is_some() && self.is_up(who, life) {
+            self.tick(who).await;
+        }
         if self.is_fleet() && self.is_up(who, life) && self.now >= self.processes[who].tend_at {
             self.tend(who).await;
         }
-        if self.is_up(who, life) {
+        if self.is_up(who, life) && self.processes[who].due <= self.now {
             self.tick(who).await;
-        }
-        let tend_at = self.processes[who].tend_at;
-        if self.is_fleet() && self.is_up(who, life) {
-            self.processes[who].due = self.processes[who].due.min(tend_at);
         }
     }
 
@@ -178,16 +194,23 @@ impl World {
     async fn start(&mut self, who: usize) {
         let mut hold = None;
         let mut epochs = Vec::new();
-        if !self.is_fleet() {
-            let wall = self.wall();
+        let wall = self.wall();
+        if !self.is_fleet() && self.url.starts_with("sqlite") {
             let taken = self.store.take_lanes(&self.lanes, "sim", wall).await;
             let taken = taken.unwrap();
             epochs.clone_from(&taken.epochs);
             hold = Some(taken);
+        } else if !self.is_fleet() {
+            // The server drops a dead session's locks when it notices, by a clock that is not ours.
+            epochs = self
+                .store
+                .take_over(&self.lanes, "sim", wall)
+                .await
+                .unwrap();
         }
         let here = self.processes[who].here(self.is_fleet());
         let seed = self.rng.u64(..);
-        let (store, accounts, wall) = (self.store.clone(), self.accounts.clone(), self.wall());
+        let (store, accounts) = (self.store.clone(), self.accounts.clone());
         let engine = Engine::load(store, accounts, &[], &here, seed, wall).await;
         let mut engine = engine.unwrap();
         let process = &mut self.processes[who];
@@ -269,7 +292,10 @@ impl World {
     fn hand_out(&mut self, who: usize, acts: Vec<Act>) {
         let life = self.processes[who].life;
         for act in acts {
-            self.processes[who].in_air.insert(act.flight().clone());
+            let process = &mut self.processes[who];
+            process.in_air.insert(act.flight().clone());
+            let session = process.session;
+            process.sessions.insert(act.flight().clone(), session);
             let at = self.now + Duration::from_millis(self.rng.u64(..20));
             self.timetable.add(at, Coming::Send(act, life));
         }
@@ -312,7 +338,8 @@ impl World {
         }
         let reports = std::mem::take(&mut self.processes[who].unheard);
         let numbers = std::mem::take(&mut self.processes[who].unheard_numbers);
-        let wall = self.wall();
+        let wall = self.processes[who].mid_step.take();
+        let wall = wall.unwrap_or_else(|| self.wall());
         self.processes[who].afloat = engine.reported(&reports);
         let result = engine.step(wall, &reports).await;
         let burnt = self.take_fuse();
@@ -323,9 +350,12 @@ impl World {
                 self.accepted_and_heard
                     .extend(reports.iter().filter_map(acceptance));
                 if replaced {
-                    // What it heard about jobs is nobody's conclusion.
                     self.saw("a replaced owner's conclusions were dropped");
-                    for no in numbers {
+                }
+                let session = self.processes[who].session;
+                for (no, of) in numbers {
+                    // What it heard about jobs is nobody's conclusion.
+                    if self.is_fleet() && (replaced || of != session) {
                         self.provider.answer_lost(no);
                     }
                 }
@@ -368,8 +398,9 @@ impl World {
             Said::Fetched(Err(_)) | Said::Reply(_) => Place::AnswerRead,
         };
         process.in_air.remove(&flight);
+        let session = process.sessions.remove(&flight).unwrap_or_default();
         process.unheard.push(Report { flight, at, said });
-        process.unheard_numbers.extend(no);
+        process.unheard_numbers.extend(no.map(|no| (no, session)));
         if process.engine.is_some() {
             process.due = self.now;
         }

@@ -138,9 +138,10 @@ impl World {
         }
         let body = exchange.response.into_body();
         let sha256 = hex(&Sha256::digest(&body));
+        // The hands see it when a body is cut, an error page, or none: they have tests of their own.
+        let entry = self.provider.ledger().requests().last();
         if wanted.bytes.is_some_and(|told| told != body.len() as u64)
-            || body.starts_with(b"<")
-            || exchange.delivery != Delivery::Answer
+            || entry.is_some_and(|entry| entry.fault.is_some())
         {
             return Err(CaptureTrouble::Later("not the file".to_owned()));
         }
