@@ -30,7 +30,7 @@ pub enum Outcome {
     /// A submit was answered: one outcome per item, in the order in which they were sent.
     Submitted(Vec<ItemOutcome>),
     /// The state of a remote job.
-    Status(RemoteJob),
+    Status(Box<RemoteJob>),
     /// The files of a production, with fresh links.
     Deliverables(Vec<RemoteDeliverable>),
     /// The production is not far enough to have files (404 or 409; undocumented).

@@ -113,7 +113,7 @@ impl Engine {
         let gone = match &reply.outcome {
             Outcome::Status(remote) if remote.remote_id.eq_ignore_ascii_case(remote_id) => {
                 found.read = Reading::Done;
-                found.remote = remote.clone();
+                found.remote = (**remote).clone();
                 Self::park_as_read(found, at, draft);
                 None
             }

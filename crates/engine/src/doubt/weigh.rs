@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use domain::{Event, Input, Provider, Timestamp};
 use providers::RemoteJob;
 use serde_json::json;
+use store::planted::{self, Bug};
 use store::{LaneKey, Outcome as Fate, StoreError};
 
 use super::fit::{Doubt, Fit, Source, Standing, Unclaimed, fit, prompt_of};
@@ -319,6 +320,14 @@ impl Engine {
             self.weigh_again(key, Some(doubt.closes_at));
             return;
         }
+        if planted::has(Bug::ShortExportIsWhole)
+            && let Some(open) = self.open.get_mut(&doubt.job)
+        {
+            let event = Event::Resolved(domain::Resolution::Resubmit);
+            draft.apply(open, &event, key, now);
+            self.close_if_over(key, doubt.job, now, draft);
+            return;
+        }
         self.tell_nothing(key, doubt.job, now, draft);
     }
 
@@ -422,6 +431,9 @@ impl Engine {
         change.remote_id = Some(remote.remote_id.clone());
         change.reason = Some(reason);
         change.credits = open.job.work.credits;
+        if planted::has(Bug::CostBookedTwice) {
+            change.credits = change.credits.map(|credits| credits * 2);
+        }
         draft.outcome(change);
         self.see_remote(key, &account, job, remote, now, draft);
         if let Some(open) = self.open.get_mut(&job) {

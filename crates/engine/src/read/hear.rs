@@ -16,6 +16,31 @@ use crate::planner::{Engine, Source};
 /// The longest that a job waits whose polls tell nothing: after an outage it is heard again by then.
 const LONGEST_UNHEARD: Duration = Duration::from_secs(600);
 
+/// Whose job a read is about; none for what is no read of a job.
+fn about(flight: &Flight) -> Option<(&LaneKey, &String, JobId)> {
+    match flight {
+        Flight::Status {
+            lane, account, job, ..
+        }
+        | Flight::Deliverables {
+            lane, account, job, ..
+        }
+        | Flight::Cancel {
+            lane, account, job, ..
+        }
+        | Flight::Source {
+            lane, account, job, ..
+        }
+        | Flight::Export {
+            lane, account, job, ..
+        } => Some((lane, account, *job)),
+        Flight::Credits { .. }
+        | Flight::Submit { .. }
+        | Flight::Fetch { .. }
+        | Flight::Unclaimed { .. } => None,
+    }
+}
+
 impl Engine {
     pub(crate) fn hear_read(
         &mut self,
@@ -24,29 +49,13 @@ impl Engine {
         at: Timestamp,
         draft: &mut Draft,
     ) {
-        let (lane, name, job) = match flight {
-            Flight::Status {
-                lane, account, job, ..
-            }
-            | Flight::Deliverables {
-                lane, account, job, ..
-            }
-            | Flight::Cancel {
-                lane, account, job, ..
-            }
-            | Flight::Source {
-                lane, account, job, ..
-            }
-            | Flight::Export {
-                lane, account, job, ..
-            } => (lane, account, *job),
-            Flight::Credits { lane, account, .. } => {
-                if let Some(account) = self.accounts.get(account).cloned() {
-                    self.hear_credits(lane, &account, reply, at, draft);
-                }
-                return;
-            }
-            Flight::Submit { .. } | Flight::Fetch { .. } | Flight::Unclaimed { .. } => return,
+        if let Flight::Credits { lane, account, .. } = flight
+            && let Some(account) = self.accounts.get(account).cloned()
+        {
+            self.hear_credits(lane, &account, reply, at, draft);
+        }
+        let Some((lane, name, job)) = about(flight) else {
+            return;
         };
         let Some(account) = self.accounts.get(name).cloned() else {
             return;

@@ -47,23 +47,8 @@ impl Engine {
         });
         let submission = SubmissionId(self.ids.next(now));
         let flight = self.ids.next(now);
-        let mut load = Load::default();
-        for mate in mates {
-            let batch = mate.job.batch.as_deref();
-            let refused = self.money.refuses(&account.name, mate.price, batch, now);
-            if refused.is_some() {
-                // Alone it would have fitted; what goes before it fills the cap.
-                ready.insert(0, mate);
-                continue;
-            }
-            lane.had_a_turn(mate.job.batch.as_deref());
-            let reference = client_ref(&mate.job, &lane.live_refs);
-            lane.live_refs.insert(reference.clone());
-            load.take(mate, reference, &account.name, &submission, key, now);
-            if let Some(open) = load.open.last() {
-                self.money.reserve(open, now);
-            }
-        }
+        let (load, over) = self.load_up(key, mates, &submission, now);
+        ready.splice(0..0, over);
         let Some(submit) = load.submit else {
             return;
         };
@@ -99,6 +84,36 @@ impl Engine {
             act: send(&flight, &account, call),
             places,
         })));
+    }
+
+    /// Puts these jobs into one POST, and their prices aside. Also those that would have fitted alone, and
+    /// do not beside what goes before them.
+    fn load_up(
+        &mut self,
+        key: &LaneKey,
+        mates: Vec<Ready>,
+        submission: &SubmissionId,
+        now: Timestamp,
+    ) -> (Load, Vec<Ready>) {
+        let mut load = Load::default();
+        let mut over = Vec::new();
+        for mate in mates {
+            let account = Arc::clone(&mate.account);
+            let batch = mate.job.batch.as_deref();
+            let refused = self.money.refuses(&account.name, mate.price, batch, now);
+            let Some(lane) = self.lanes.get_mut(key).filter(|_| refused.is_none()) else {
+                over.push(mate);
+                continue;
+            };
+            lane.had_a_turn(batch);
+            let reference = client_ref(&mate.job, &lane.live_refs);
+            lane.live_refs.insert(reference.clone());
+            load.take(mate, reference, &account.name, submission, key, now);
+            if let Some(open) = load.open.last() {
+                self.money.reserve(open, now);
+            }
+        }
+        (load, over)
     }
 }
 

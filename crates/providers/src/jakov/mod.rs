@@ -118,7 +118,7 @@ fn status(remote_id: &str, answer: &Answer) -> Result<Outcome, String> {
     if job.remote_id.is_empty() {
         remote_id.clone_into(&mut job.remote_id);
     }
-    Ok(Outcome::Status(job))
+    Ok(Outcome::Status(Box::new(job)))
 }
 
 fn credits(answer: &Answer) -> Result<Outcome, String> {

@@ -57,7 +57,7 @@ pub(super) fn status(remote_id: &str, answer: &Answer) -> Result<Outcome, String
     let production = json::object_with(body, &["status"]).ok_or("the answer names no status")?;
     let status = json::text_field(production, &["status"]).ok_or("the answer names no status")?;
     let id = json::text_field(production, &ID).unwrap_or_else(|| remote_id.to_owned());
-    Ok(Outcome::Status(job_in(production, id, status)))
+    Ok(Outcome::Status(Box::new(job_in(production, id, status))))
 }
 
 /// A production that names its id.

@@ -80,7 +80,7 @@ pub(crate) fn read(call: &Call, answer: &Answer, at: Timestamp) -> Outcome {
         Call::Submit(_) => body.and_then(job).map(accepted),
         Call::Status { remote_id, .. } => body
             .and_then(|body| job_or_state(body, remote_id))
-            .map(Outcome::Status),
+            .map(|job| Outcome::Status(Box::new(job))),
         Call::Credits => body.and_then(credits),
         _ => None,
     };

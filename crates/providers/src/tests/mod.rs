@@ -67,7 +67,7 @@ pub(super) fn items(provider: Provider, call: &Call, status: u16, body: &str) ->
 
 pub(super) fn status(provider: Provider, body: &str) -> crate::RemoteJob {
     match outcome(provider, &status_call("asked"), 200, body) {
-        Outcome::Status(job) => job,
+        Outcome::Status(job) => *job,
         other => panic!("no status: {other:?}"),
     }
 }
