@@ -122,7 +122,7 @@ impl Engine {
     }
 
     /// What the planner before this one had on the wire, before any lane is taken up.
-    pub fn expect(&mut self, afloat: Afloat) {
+    pub fn go_on_with(&mut self, afloat: Afloat) {
         self.flights.extend(afloat.0);
     }
 

@@ -200,7 +200,7 @@ impl Runner<'_> {
         };
         let accounts = self.accounts.clone();
         let mut engine = Engine::load(self.store.clone(), accounts, &[], &here, seed, now).await?;
-        engine.expect(std::mem::take(&mut self.afloat));
+        engine.go_on_with(std::mem::take(&mut self.afloat));
         self.leaving = None;
         let ended = self.steps(&mut engine, &mut hold).await;
         self.afloat.add(engine.afloat());
