@@ -17,7 +17,7 @@ use serde_json::Value;
 use store::testing::sql_rows;
 
 use super::account::{Inserted, check};
-use super::shop::{Engine, Shop, Worker, options, talk};
+use super::shop::{Engine, Shop, Stopwatch, Worker, options, talk};
 
 /// In CI; by hand a thousand.
 const KILLS: u64 = 200;
@@ -29,7 +29,11 @@ const ANSWERS_MS: [u64; 2] = [15, 45];
 /// The same for the files, so that kills fall into captures.
 const FILES_MS: u64 = 90;
 /// A worker that has not begun to send by now has nothing to send.
-const FIRST_REQUEST: Duration = Duration::from_millis(600);
+const FIRST_REQUEST: Duration = Duration::from_millis(3_000);
+/// Within this time of its start a worker is killed before it has begun.
+const BREATH: Duration = Duration::from_millis(80);
+/// Within this time of its first request it is in the middle of its first calls.
+const LIFE: Duration = Duration::from_millis(120);
 /// Between two looks at the sandbox, which lives in this process.
 const GLANCE: Duration = Duration::from_millis(1);
 /// The worker does not ask about a job whose last question was cut off for so long (`load.rs`), so a
@@ -164,7 +168,8 @@ struct Killer {
 #[derive(Debug, Clone, Copy)]
 enum Moment {
     AfterTheStart(Duration),
-    AfterTheFirstRequest(Duration),
+    /// In so many lives.
+    AfterTheFirstRequest(f64),
 }
 
 /// Questions that were on the wire at a kill.
@@ -238,15 +243,11 @@ impl Killer {
     /// enough to bring several jobs to their end.
     fn moment(&mut self) -> Moment {
         let lot = self.moments.u64(..100);
-        let most_ms = match lot {
-            0..12 => 80,
-            12..75 => 120,
-            _ => 600,
-        };
-        let wait = Duration::from_micros(self.moments.u64(..most_ms * 1_000));
+        let share = self.moments.f64();
         match lot {
-            0..12 => Moment::AfterTheStart(wait),
-            _ => Moment::AfterTheFirstRequest(wait),
+            0..12 => Moment::AfterTheStart(BREATH.mul_f64(share)),
+            12..75 => Moment::AfterTheFirstRequest(share),
+            _ => Moment::AfterTheFirstRequest(5.0 * share),
         }
     }
 
@@ -255,7 +256,8 @@ impl Killer {
     async fn kill(&self, worker: Worker, from: usize, moment: Moment) -> i64 {
         let wait = match moment {
             Moment::AfterTheStart(wait) => wait,
-            Moment::AfterTheFirstRequest(wait) => {
+            Moment::AfterTheFirstRequest(lives) => {
+                let start = Stopwatch::start();
                 let begun = async {
                     while self.shop.requests_seen() == from {
                         tokio::time::sleep(GLANCE).await;
@@ -263,7 +265,8 @@ impl Killer {
                 };
                 // Whether it has anything to send or not, it is killed.
                 let _ = tokio::time::timeout(FIRST_REQUEST, begun).await;
-                wait
+                // On a machine that has much else to do, all of it takes longer.
+                LIFE.max(start.elapsed() / 2).mul_f64(lives)
             }
         };
         tokio::time::sleep(wait).await;
@@ -273,7 +276,7 @@ impl Killer {
         let killed_ms = self.shop.sandbox.with(|_, now| now);
         if self.engine == Engine::Postgres {
             let sessions = "select count(*) as n from pg_stat_activity \
-                where application_name = 'vitrine' and datname = current_database()";
+                where application_name like 'vitrine%' and datname = current_database()";
             self.shop.until(sessions, "0").await;
         }
         killed_ms
