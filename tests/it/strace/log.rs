@@ -54,9 +54,14 @@ pub(super) fn calls(log: &str) -> Vec<Call> {
         };
         let text = text.trim_start();
         if let Some(rest) = text.strip_prefix("<... ") {
-            let (name, rest) = rest.split_once(" resumed>").unwrap();
+            let Some((name, rest)) = rest.split_once(" resumed>") else {
+                continue;
+            };
+            // Some began before their thread was traced.
             let begun = unfinished.remove(&(pid.to_owned(), name.to_owned()));
-            let call = &mut calls[begun.unwrap()];
+            let Some(call) = begun.map(|begun| &mut calls[begun]) else {
+                continue;
+            };
             let (more, result) = split_result(rest);
             call.arguments += more;
             call.result = result;
