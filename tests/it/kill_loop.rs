@@ -52,6 +52,26 @@ async fn nothing_is_lost_and_nothing_is_paid_twice_however_often_it_is_killed_on
     killed_again_and_again(Engine::Postgres).await;
 }
 
+/// The test of the test: an account that accepts a second charge pays some of them, and it shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_resubmits_what_is_in_doubt_is_found_to_pay_twice() {
+    let seed = seed();
+    eprintln!("to repeat the moments of these kills: VITRINE_SEED={seed}");
+    let mut killer = Killer::new(Engine::Sqlite, seed).await;
+    let knowingly = "model = \"nanobanana\"\nin_doubt = \"resubmit\"";
+    killer.shop.edit_config("model = \"nanobanana\"", knowingly);
+    for _ in 0..25 {
+        killer.one_life().await;
+    }
+    killer.shop.work();
+    let checked = tokio::spawn(async move {
+        check(&killer.shop, killer.inserted, &killer.open).await;
+    });
+    let found = checked.await.unwrap_err().into_panic();
+    let found = found.downcast_ref::<String>().unwrap();
+    assert!(found.starts_with("paid twice: "), "{found}");
+}
+
 async fn killed_again_and_again(engine: Engine) {
     let kills = number("VITRINE_KILLS").unwrap_or(KILLS);
     let seed = seed();

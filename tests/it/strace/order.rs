@@ -64,10 +64,11 @@ async fn the_order_is_broken_when_the_database_does_not_sync_each_commit() {
     let (shop, calls) = logged(Some(&program)).await;
     let verdict = judge(&calls, place(&shop, "vitrine.db-wal").to_str().unwrap());
     assert_eq!(verdict.posts, shop.submits().len());
-    assert_eq!(verdict.posts_too_early.len(), verdict.posts, "{verdict:?}");
+    // One may leave right after the log was folded into the file, which syncs it.
+    let too_early = verdict.posts_too_early.len();
+    assert!(too_early * 2 > verdict.posts, "{verdict:?}");
     eprintln!(
-        "strace, synchronous = NORMAL: {} of {} POSTs left too early",
-        verdict.posts_too_early.len(),
+        "strace, synchronous = NORMAL: {too_early} of {} POSTs left too early",
         verdict.posts
     );
 }
