@@ -400,6 +400,9 @@ fn sped_up(seed: u64) -> Options {
     options.jarai.requests_per_minute = Some(120);
     options.jarai.requests_per_day = Some(1_000_000);
     options.jarai.productions_per_day = Some(100_000);
+    // However much the machine has to do, no link dies on its way.
+    options.jarai.sas_life_ms = 100_000_000;
+    options.productai.link_life_ms = 100_000_000;
     options
 }
 

@@ -81,6 +81,9 @@ fn fast() -> Options {
     options.productai.duration_median_ms = 4_000;
     options.jarai.queued_median_ms = 8_000;
     options.jarai.producing_median_ms = 20_000;
+    // A machine that has much else to do may take seconds, which is an hour of the providers.
+    options.jarai.sas_life_ms = 100_000_000;
+    options.productai.link_life_ms = 100_000_000;
     options
 }
 
