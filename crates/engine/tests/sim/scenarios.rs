@@ -100,7 +100,7 @@ fn of_a_thousand_rows_in_batches_of_fifty_only_the_poisoned_one_fails() {
 #[test]
 fn a_wall_clock_that_jumps_an_hour_loses_nothing_and_pays_for_nothing_twice() {
     const HOUR: i64 = 3_600_000;
-    for (seed, step) in (0..40).flat_map(|seed| [(seed, HOUR), (seed, -HOUR)]) {
+    for (seed, step) in (0..6).flat_map(|seed| [(seed, HOUR), (seed, -HOUR)]) {
         let summary = World::of(seed)
             .rows(rows::some(4, 3, 1))
             .at(Duration::from_secs(seed % 40 + 2), Outside::ClockStep(step))

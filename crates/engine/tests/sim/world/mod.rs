@@ -191,13 +191,7 @@ impl Builder {
         for change in self.accounts {
             change(&mut accounts);
         }
-        let secrets = vec![
-            options.jakov.api_key.clone(),
-            options.productai.api_key.clone(),
-            options.jarai.api_key.clone(),
-            // What the signed part of a link begins with.
-            "sig=".to_owned(),
-        ];
+        let secrets = secrets(&options);
         let mut lanes: Vec<_> = (accounts.iter())
             .map(|account| (account.lane.clone(), account.provider))
             .collect();
@@ -245,6 +239,16 @@ impl Builder {
             ticks: 0,
         }
     }
+}
+
+/// What must be in no table: the keys, and what the signed part of a link begins with.
+fn secrets(options: &Options) -> Vec<String> {
+    vec![
+        options.jakov.api_key.clone(),
+        options.productai.api_key.clone(),
+        options.jarai.api_key.clone(),
+        "sig=".to_owned(),
+    ]
 }
 
 /// All there is.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::{Status, Timestamp};
 
+use super::process::Process;
 use super::timetable::Coming;
 use super::{Outside, World};
 
@@ -67,7 +68,7 @@ impl World {
 
     /// Time goes on to the next event, or to somebody's turn. Whether there is anything left.
     async fn advance(&mut self) -> bool {
-        let turns = self.processes.iter().map(|process| process.next());
+        let turns = self.processes.iter().map(Process::next);
         let turn: Option<Timestamp> = turns.min();
         let Some(at) = [self.timetable.next(), self.next_ring(), turn]
             .into_iter()

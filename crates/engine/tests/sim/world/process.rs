@@ -136,6 +136,7 @@ impl World {
         self.count_crash(place);
         self.fate.struck();
         let away = self.downtime();
+        self.last_fault = self.now + away;
         self.lives += 1;
         let reborn = Process::new(self.lives, self.now + away);
         let dead = std::mem::replace(&mut self.processes[who], reborn);
@@ -214,7 +215,7 @@ impl World {
         let engine = Engine::load(store, accounts, &[], &here, seed, wall).await;
         let mut engine = engine.unwrap();
         let process = &mut self.processes[who];
-        engine.expect(std::mem::take(&mut process.afloat));
+        engine.go_on_with(std::mem::take(&mut process.afloat));
         process.hold = hold;
         process.epochs.clone_from(&epochs);
         let trouble = self.trouble_of_loading();
@@ -352,13 +353,10 @@ impl World {
                 if replaced {
                     self.saw("a replaced owner's conclusions were dropped");
                 }
-                let session = self.processes[who].session;
-                for (no, of) in numbers {
-                    // What it heard about jobs is nobody's conclusion.
-                    if self.is_fleet() && (replaced || of != session) {
-                        self.provider.answer_lost(no);
-                    }
+                if replaced {
+                    self.processes[who].session += 1;
                 }
+                self.lose_stale(who, numbers);
                 self.hand_out(who, plan.acts);
                 let wait = plan.wake_at.map(|at| at.since(wall));
                 let longest = Duration::from_secs(86_400);
@@ -372,11 +370,23 @@ impl World {
             }
             Err(error) => {
                 self.processes[who].unheard = reports;
-                // After the commit these answers are durable.
-                if trouble != Some(Place::AfterCommit) {
+                // After the commit these answers are durable, and a replaced owner's are not concluded from.
+                if trouble != Some(Place::AfterCommit) || replaced {
                     self.processes[who].unheard_numbers = numbers;
+                } else {
+                    self.lose_stale(who, numbers);
                 }
                 self.failed(who, burnt, trouble, &error);
+            }
+        }
+    }
+
+    /// What a process asked in an earlier session, or under an epoch that is over, is nobody's conclusion.
+    fn lose_stale(&mut self, who: usize, numbers: Vec<(u64, u64)>) {
+        let session = self.processes[who].session;
+        for (no, of) in numbers {
+            if self.is_fleet() && of != session {
+                self.provider.answer_lost(no);
             }
         }
     }
