@@ -26,6 +26,10 @@ pub struct Reply {
 
 /// What came of a call.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every answer is a job's state, so the large variant is the usual one"
+)]
 pub enum Outcome {
     /// A submit was answered: one outcome per item, in the order in which they were sent.
     Submitted(Vec<ItemOutcome>),
