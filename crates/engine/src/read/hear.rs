@@ -40,13 +40,7 @@ impl Engine {
             | Flight::Export {
                 lane, account, job, ..
             } => (lane, account, *job),
-            Flight::Credits { lane, account, .. } => {
-                if let Some(account) = self.accounts.get(account).cloned() {
-                    self.hear_credits(lane, &account, reply, at, draft);
-                }
-                return;
-            }
-            Flight::Submit { .. } | Flight::Fetch { .. } => return,
+            Flight::Submit { .. } | Flight::Credits { .. } | Flight::Fetch { .. } => return,
         };
         let Some(account) = self.accounts.get(name).cloned() else {
             return;

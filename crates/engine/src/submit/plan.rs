@@ -40,19 +40,13 @@ impl Engine {
             account.policy.batch_size.max(1)
         };
         let mates = together(ready, size, &lane.parts);
-        lane.parts.retain(|part| {
-            !part
-                .iter()
-                .any(|id| mates.iter().any(|mate| mate.id() == *id))
-        });
+        drop_parts(&mut lane.parts, &mates);
         let submission = SubmissionId(self.ids.next(now));
         let flight = self.ids.next(now);
         let mut load = Load::default();
         for mate in mates {
-            let batch = mate.job.batch.as_deref();
-            let refused = self.money.refuses(&account.name, mate.price, batch, now);
-            if refused.is_some() {
-                // Alone it would have fitted; what goes before it fills the cap.
+            // Alone it would have fitted; what goes before it fills the cap.
+            if self.money.refuses_one(&mate, now) {
                 ready.insert(0, mate);
                 continue;
             }
@@ -165,6 +159,12 @@ impl Load {
             (whole, submit) => *whole = Some(submit),
         }
     }
+}
+
+/// The parts of refused batches that these jobs leave are forgotten.
+fn drop_parts(parts: &mut std::collections::VecDeque<Vec<JobId>>, mates: &[Ready]) {
+    let leaves = |id: &JobId| mates.iter().any(|mate| mate.id() == *id);
+    parts.retain(|part| !part.iter().any(leaves));
 }
 
 /// Takes the first job out of `ready`, and those that travel with it. A job whose batch was refused
