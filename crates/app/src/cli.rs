@@ -115,7 +115,7 @@ pub(crate) enum Command {
     Jobs(JobsCommand),
     /// How many jobs stand where, what waits for whom, and what it cost.
     Status(StatusArgs),
-    /// What accounts have spent, today and this month, how full their caps are, and whether they rest.
+    /// What accounts have spent, how full their caps are, and whether they rest.
     Credits(CreditsArgs),
     /// Look at what the start of a worker looks at: the database's server, the disks.
     Doctor(DoctorArgs),

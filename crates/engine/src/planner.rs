@@ -208,6 +208,9 @@ impl Engine {
             (flight @ Flight::Submit { .. }, Said::Reply(reply)) => {
                 self.hear_submit(flight, reply, at, draft);
             }
+            (Flight::Credits { lane, account, .. }, Said::Reply(reply)) => {
+                self.hear_credits(&lane, &account, reply, at, draft);
+            }
             (Flight::Fetch { lane, wanted }, Said::Fetched(result)) => {
                 self.hear_fetch(&lane, wanted, result, at, draft);
             }

@@ -31,7 +31,7 @@ pub struct RemoteJob {
     /// The provider's sentence for a failure.
     pub error_message: Option<String>,
     /// What the provider says that it took for the job, in its unit.
-    pub charged: Option<i64>,
+    pub charged: Option<u32>,
     /// When the provider took it.
     pub created_at: Option<Timestamp>,
     /// When it was done.

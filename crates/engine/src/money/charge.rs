@@ -22,6 +22,7 @@ impl Engine {
         let (Some(charged), Some(open)) = (remote.charged, self.open.get_mut(&job)) else {
             return;
         };
+        let charged = i64::from(charged);
         let booked = open.job.work.credits;
         if open.fate != Outcome::Accepted || booked == Some(charged) {
             return;

@@ -194,12 +194,15 @@ impl Engine {
     pub(crate) fn hear_credits(
         &mut self,
         key: &LaneKey,
-        account: &Account,
+        account: &str,
         reply: &Reply,
         at: Timestamp,
         draft: &mut Draft,
     ) {
-        self.hear_feedback(key, account, reply, None, false, at, draft);
+        let Some(account) = self.accounts.get(account).cloned() else {
+            return;
+        };
+        self.hear_feedback(key, &account, reply, None, false, at, draft);
         let Some(lane) = self.lanes.get_mut(key) else {
             return;
         };
@@ -227,7 +230,7 @@ impl Engine {
                     code: "balance".to_owned(),
                     message: "the provider says that nothing is left".to_owned(),
                 };
-                self.rest_for_credits(key, account, &refusal, at, draft);
+                self.rest_for_credits(key, &account, &refusal, at, draft);
             }
             None => {}
         }

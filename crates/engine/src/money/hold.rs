@@ -53,6 +53,13 @@ impl Money {
         self.rechecks.contains_key(account)
     }
 
+    /// Whether the account of this job may not spend its price now.
+    pub(crate) fn refuses_one(&self, one: &Ready, now: Timestamp) -> bool {
+        let batch = one.job.batch.as_deref();
+        self.refuses(&one.account.name, one.price, batch, now)
+            .is_some()
+    }
+
     /// Whether any account's are.
     pub(crate) fn is_unsure(&self) -> bool {
         !self.rechecks.is_empty() || !self.marking.is_empty()
@@ -321,12 +328,7 @@ impl Engine {
         draft: &mut Draft,
     ) {
         for one in std::mem::take(ready) {
-            let batch = one.job.batch.as_deref();
-            let refused = self
-                .money
-                .refuses(&one.account.name, one.price, batch, now)
-                .is_some();
-            if refused {
+            if self.money.refuses_one(&one, now) {
                 // Others take its place in the queue.
                 draft.again = true;
                 self.money.marking.insert(one.account.name.clone());

@@ -49,11 +49,6 @@ impl Engine {
         at: Timestamp,
         draft: &mut Draft,
     ) {
-        if let Flight::Credits { lane, account, .. } = flight
-            && let Some(account) = self.accounts.get(account).cloned()
-        {
-            self.hear_credits(lane, &account, reply, at, draft);
-        }
         let Some((lane, name, job)) = about(flight) else {
             return;
         };

@@ -175,7 +175,7 @@ impl Engine {
                 change.outcome = Fate::Accepted;
                 change.remote_id = Some(remote_id.clone());
                 change.location.clone_from(&location);
-                let told = job.as_ref().and_then(|job| job.charged);
+                let told = job.as_ref().and_then(|job| job.charged).map(i64::from);
                 change.credits = told.or(open.job.work.credits);
                 open.location = location;
                 open.matched_by = Some(matched_by);

@@ -40,11 +40,7 @@ impl Engine {
             account.policy.batch_size.max(1)
         };
         let mates = together(ready, size, &lane.parts);
-        lane.parts.retain(|part| {
-            !part
-                .iter()
-                .any(|id| mates.iter().any(|mate| mate.id() == *id))
-        });
+        drop_parts(&mut lane.parts, &mates);
         let submission = SubmissionId(self.ids.next(now));
         let flight = self.ids.next(now);
         let (load, over) = self.load_up(key, mates, &submission, now);
@@ -100,8 +96,8 @@ impl Engine {
         for mate in mates {
             let account = Arc::clone(&mate.account);
             let batch = mate.job.batch.as_deref();
-            let refused = self.money.refuses(&account.name, mate.price, batch, now);
-            let Some(lane) = self.lanes.get_mut(key).filter(|_| refused.is_none()) else {
+            let refused = self.money.refuses_one(&mate, now);
+            let Some(lane) = self.lanes.get_mut(key).filter(|_| !refused) else {
                 over.push(mate);
                 continue;
             };
@@ -180,6 +176,12 @@ impl Load {
             (whole, submit) => *whole = Some(submit),
         }
     }
+}
+
+/// The parts of refused batches that these jobs leave are forgotten.
+fn drop_parts(parts: &mut std::collections::VecDeque<Vec<JobId>>, mates: &[Ready]) {
+    let leaves = |id: &JobId| mates.iter().any(|mate| mate.id() == *id);
+    parts.retain(|part| !part.iter().any(leaves));
 }
 
 /// Takes the first job out of `ready`, and those that travel with it. A job whose batch was refused

@@ -181,11 +181,9 @@ fn job_or_state(body: &Value, asked: &str) -> Option<RemoteJob> {
 }
 
 /// A number of tokens; half a token, or less than nothing, is no charge that could be booked.
-fn whole(number: f64) -> Option<i64> {
-    /// More would be a mistake, and is exact as a float.
-    const MOST: f64 = 1e12;
-    let fits = number.fract() == 0.0 && (0.0..=MOST).contains(&number);
-    fits.then(|| format!("{number:.0}").parse().ok()).flatten()
+fn whole(number: f64) -> Option<u32> {
+    // Written out it has a point, a sign or too many digits where it is none.
+    number.to_string().parse().ok()
 }
 
 /// The job inside the documented envelope, or the flat answer of the newer dialect.
