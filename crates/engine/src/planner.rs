@@ -337,9 +337,6 @@ impl Engine {
     pub fn lose(&mut self, lane: &LaneKey) {
         tracing::info!(lane = %lane.0, "this lane belongs to another process now");
         self.lanes.remove(lane);
-        if planted::has(Bug::LateFactDropped) {
-            self.flights.retain(|_, flight| flight.lane() != lane);
-        }
         // The answer to a paid POST is a fact, whoever reads it: it is still appended.
         self.flights
             .retain(|_, flight| flight.lane() != lane || matches!(flight, Flight::Submit { .. }));
