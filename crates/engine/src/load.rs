@@ -360,7 +360,7 @@ impl Engine {
             };
             match request.answered_at {
                 Some(at) => settled.push((at, places)),
-                None if in_air.contains(&request.id) && !planted::has(Bug::FlightsForgotten) => {
+                None if in_air.contains(&request.id) => {
                     let of_job = request.job.and_then(|job| self.open.get(&job));
                     let name = of_job.map_or(&account.name, |open| &open.account).clone();
                     match flight_of(&request, key, name, ledger, places.clone()) {

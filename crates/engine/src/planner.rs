@@ -375,9 +375,6 @@ impl Engine {
         if let Some(lost) = self.lanes.remove(lane) {
             self.money.forget(&lost.accounts);
         }
-        if planted::has(Bug::LateFactDropped) {
-            self.flights.retain(|_, flight| flight.lane() != lane);
-        }
         // The answer to a paid POST is a fact, whoever reads it: it is still appended.
         self.flights
             .retain(|_, flight| flight.lane() != lane || matches!(flight, Flight::Submit { .. }));

@@ -32,17 +32,13 @@ pub enum Bug {
     LinkNotReadAgain,
     /// What is in doubt holds no money back.
     ReservationDropped,
-    /// After trouble with the database nobody waits for what is on the wire.
-    FlightsForgotten,
     /// One bad product fails its whole batch.
     PoisonSpoilsAll,
-    /// A replaced owner drops the answers that it still hears.
-    LateFactDropped,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 14] = [
         Self::SubmitBeforeIntent,
         Self::BlindRetry,
         Self::RetryOfServerErrors,
@@ -56,9 +52,7 @@ impl Bug {
         Self::BreakerStopsPolls,
         Self::LinkNotReadAgain,
         Self::ReservationDropped,
-        Self::FlightsForgotten,
         Self::PoisonSpoilsAll,
-        Self::LateFactDropped,
     ];
 }
 

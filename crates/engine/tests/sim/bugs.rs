@@ -67,9 +67,7 @@ found! {
     a_breaker_that_stops_polls_is_found: BreakerStopsPolls,
     a_dead_link_not_read_again_is_found: LinkNotReadAgain,
     a_dropped_reservation_is_found: ReservationDropped,
-    forgotten_flights_are_found: FlightsForgotten,
     a_poisoned_batch_is_found: PoisonSpoilsAll,
-    a_dropped_late_fact_is_found: LateFactDropped,
 }
 
 #[test]
