@@ -61,6 +61,16 @@ pub enum Event {
         /// The provider's word for its state, if the answer had one.
         status: Option<String>,
     },
+    /// It came out that the provider had accepted, after a person had given the job up: late success is
+    /// adopted, never thrown away.
+    AcceptedLate {
+        /// The submission that was accepted.
+        submission: SubmissionId,
+        /// The provider's id of the job.
+        remote_id: String,
+        /// The provider's word for its state, if known.
+        status: Option<String>,
+    },
     /// The provider surely did not accept.
     Refused {
         /// The submission that it answers.
@@ -135,6 +145,7 @@ impl Event {
             Self::HeldBack(_) => "held_back",
             Self::SubmitPlanned { .. } => "submit_planned",
             Self::Accepted { .. } => "accepted",
+            Self::AcceptedLate { .. } => "accepted_late",
             Self::Refused { .. } => "refused",
             Self::OutcomeUnknown { .. } => "outcome_unknown",
             Self::Seen { .. } => "seen",
@@ -175,6 +186,11 @@ pub fn next(work: &Work, event: &Event, now: Timestamp) -> Result<Work, Illegal>
         Event::Accepted { .. } | Event::Refused { .. } | Event::OutcomeUnknown { .. } => {
             hear_of_submission(&mut after, event)
         }
+        Event::AcceptedLate {
+            submission,
+            remote_id,
+            status,
+        } => accept_late(&after, submission, remote_id, status.as_ref()),
         Event::Seen { .. }
         | Event::Ended { .. }
         | Event::CaptureTrouble(_)
@@ -271,6 +287,29 @@ fn accepted(
             remote: Some(remote),
         },
         Some(Cancel::Asked) | None => JobState::Running { remote },
+    }
+}
+
+/// Only a job that ended without ever being at the provider: whoever tried it again meanwhile has
+/// another submission, and this one's result is no longer wanted.
+fn accept_late(
+    work: &Work,
+    submission: &SubmissionId,
+    remote_id: &str,
+    status: Option<&String>,
+) -> Option<JobState> {
+    match work.state {
+        JobState::Failed { remote: None, .. } => {
+            Some(accepted(work, submission.clone(), remote_id, status))
+        }
+        JobState::Pending { .. }
+        | JobState::Submitting { .. }
+        | JobState::InDoubt { .. }
+        | JobState::Running { .. }
+        | JobState::Capturing { .. }
+        | JobState::Completed { .. }
+        | JobState::Failed { .. }
+        | JobState::Cancelled { .. } => None,
     }
 }
 

@@ -83,6 +83,12 @@ pub struct Timing {
     pub retry_first: Duration,
     /// How long after an unknown outcome the provider's export is first looked at for evidence.
     pub evidence_first: Duration,
+    /// The longest that a provider takes to accept after it was sent a submit and nobody waits for the
+    /// answer any more. Undocumented everywhere; what was made later than that is another job.
+    pub longest_accept: Duration,
+    /// How long after its time-out a submit of unknown outcome is left to evidence before an account with
+    /// `in_doubt = "resubmit"` sends it again. As long as a production may wait unpicked at JARAI.
+    pub evidence_window: Duration,
     /// How often the database is looked at when nothing says that it changed.
     pub look_again: Duration,
 }
@@ -98,6 +104,8 @@ impl Default for Timing {
             credits_probe: Duration::from_secs(300),
             retry_first: Duration::from_secs(5),
             evidence_first: Duration::from_secs(30),
+            longest_accept: Duration::from_secs(60),
+            evidence_window: Duration::from_secs(600),
             look_again: Duration::from_secs(5),
         }
     }
@@ -174,6 +182,19 @@ impl Account {
             (Provider::Jakov | Provider::Productai | Provider::Jarai, _) => Duration::ZERO,
         };
         self.interval(phase).max(longer)
+    }
+
+    /// The least time after a read of a job for one that is called for: where a state's interval is ours
+    /// and not documented, as short as the longest that is.
+    #[must_use]
+    pub fn soonest(&self, phase: Phase, heard: bool) -> Duration {
+        match (self.provider, phase, heard) {
+            (Provider::Jarai, Phase::AwaitingApproval | Phase::Distributing, _) => {
+                self.interval(phase).min(self.polling.producing)
+            }
+            (_, _, true) => self.interval(phase),
+            (_, _, false) => self.unsure_interval(phase),
+        }
     }
 
     /// The least time between two reads of a job in this phase.

@@ -116,11 +116,44 @@ impl Engine {
                 return Ok(true);
             }
         };
+        if let Event::Resolved(Resolution::Adopt { remote_id }) = &event
+            && let Some(owner) = self.owner_of_remote(command.job, remote_id).await?
+        {
+            let why = format!("refused: {remote_id} is known already, as that of {owner}");
+            draft.batch.commands.push(done(command, &why, now));
+            return Ok(true);
+        }
         if self.open.contains_key(&command.job) {
             self.obey_on_open(command, &event, now, draft);
             return Ok(true);
         }
         self.obey_on_row(command, &event, now, draft).await
+    }
+
+    /// The job whose submission knows this remote id: one remote job is never two of ours. Those of this
+    /// very step are in memory only.
+    async fn owner_of_remote(
+        &self,
+        asker: JobId,
+        remote_id: &str,
+    ) -> Result<Option<JobId>, StoreError> {
+        let rows = self
+            .store
+            .submissions_of_remote(asker.kind, remote_id)
+            .await?;
+        // What a read showed to be another's may still be taken by somebody who knows better.
+        let own = |row: &store::SubmissionRow| {
+            let open = self.open.get(&asker);
+            row.job == asker && open.is_some_and(|open| open.submission == row.id)
+        };
+        let known = rows.iter().find(|row| !own(row)).map(|row| row.job);
+        let here = self.open.values().find(|open| {
+            let same = open
+                .remote_id()
+                .is_some_and(|id| id.eq_ignore_ascii_case(remote_id));
+            same && open.id().kind == asker.kind && open.id() != asker
+        });
+        Ok(known.or(here.map(crate::open::OpenJob::id)))
     }
 
     /// A pending job's place in the queue changes; elsewhere a priority means nothing any more.
@@ -195,6 +228,8 @@ impl Engine {
                 change.credits = open.job.work.credits;
                 open.fate = Fate::Accepted;
                 open.next_read = now + account.interval(open.phase);
+                open.floor = open.next_read;
+                change.reason = Some("adopted by a person".to_owned());
                 draft.outcome(change);
             }
             "done".to_owned()

@@ -120,6 +120,9 @@ fn detail_of(event: &Event) -> Value {
         Event::Accepted {
             remote_id, status, ..
         } => json!({ "remote_id": remote_id, "remote_status": status }),
+        Event::AcceptedLate {
+            remote_id, status, ..
+        } => json!({ "remote_id": remote_id, "remote_status": status }),
         Event::Refused { fault: why, .. } => fault(why),
         Event::OutcomeUnknown { why, .. } | Event::RemoteIsAnothers { why } => fault(why),
         Event::Seen { status } | Event::Ended { status } | Event::RemoteCancelled { status } => {
@@ -195,6 +198,30 @@ impl Draft {
         self.batch.events.push(line);
         self.touch(open, lane, now);
         true
+    }
+
+    /// As [`Draft::apply`], told under another name and with more than the event itself holds.
+    pub(crate) fn apply_as(
+        &mut self,
+        open: &mut OpenJob,
+        event: &Event,
+        told: (&str, Value),
+        lane: &LaneKey,
+        now: Timestamp,
+    ) -> bool {
+        let applied = self.apply(open, event, lane, now);
+        if applied && let Some(line) = self.batch.events.last_mut() {
+            let (name, detail) = told;
+            name.clone_into(&mut line.event);
+            line.detail = detail;
+        }
+        applied
+    }
+
+    /// A webhook was dealt with. In one batch each is written once, with the last word.
+    pub(crate) fn webhook(&mut self, done: store::WebhookDone) {
+        self.batch.webhooks.retain(|before| before.id != done.id);
+        self.batch.webhooks.push(done);
     }
 
     /// The row of an open job is written again. In one batch a row changes once, so that later

@@ -67,6 +67,13 @@ pub(crate) enum Flight {
         project: String,
         places: Places,
     },
+    /// A read of a remote job that no ledger row knows: whether it is one in doubt.
+    Unclaimed {
+        lane: LaneKey,
+        account: String,
+        remote_id: String,
+        places: Places,
+    },
     /// A download; costs no request at the provider.
     Fetch { lane: LaneKey, wanted: Wanted },
 }
@@ -80,6 +87,7 @@ impl Flight {
             | Self::Cancel { lane, .. }
             | Self::Source { lane, .. }
             | Self::Export { lane, .. }
+            | Self::Unclaimed { lane, .. }
             | Self::Fetch { lane, .. } => lane,
         }
     }
@@ -91,7 +99,8 @@ impl Flight {
             | Self::Deliverables { places, .. }
             | Self::Cancel { places, .. }
             | Self::Source { places, .. }
-            | Self::Export { places, .. } => Some(places),
+            | Self::Export { places, .. }
+            | Self::Unclaimed { places, .. } => Some(places),
             Self::Fetch { .. } => None,
         }
     }

@@ -8,6 +8,7 @@ mod capture;
 mod clock;
 mod commands;
 mod disk;
+mod doubt;
 mod draft;
 mod fleet;
 mod flight;

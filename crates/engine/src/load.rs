@@ -15,6 +15,7 @@ use store::{
 
 use crate::account::Account;
 use crate::act::{FlightId, Report};
+use crate::doubt::Doubts;
 use crate::draft::Draft;
 use crate::flight::{Flight, Purpose};
 use crate::lane::{Lane, Places};
@@ -84,7 +85,7 @@ impl Engine {
             open: BTreeMap::new(),
             flights: BTreeMap::new(),
             sources: BTreeMap::new(),
-            evidence: Vec::new(),
+            doubts: Doubts::default(),
             ids: Ids::seeded(seed),
             commands_at: Timestamp::default(),
             strangers_at: Timestamp::default(),
@@ -227,6 +228,7 @@ impl Engine {
         let answered = ledger.values().flatten();
         let answered: Vec<&SubmissionRow> = answered.filter(|row| row.verdicts.is_some()).collect();
         self.settle_interrupted(key, &answered, left, now, draft);
+        self.load_doubts(key, &names, now).await?;
         Ok(())
     }
 
@@ -265,6 +267,10 @@ impl Engine {
             open.phase = said.as_deref().map_or(Phase::Queued, |said| {
                 providers::phase_of(account.provider, said)
             });
+            // A job that was given up and then adopted rests on a submission that counted as over.
+            if open.job.work.state.remote().is_some() {
+                open.fate = Fate::Accepted;
+            }
             if let Some(row) = rows.get(&id).filter(|row| row.id == open.submission) {
                 open.client_ref.clone_from(&row.client_ref);
                 open.location.clone_from(&row.location);
@@ -282,6 +288,7 @@ impl Engine {
                 // Never read: the interval counts from the answer to the submit, which came by now.
                 None => now + account.interval(open.phase),
             };
+            open.floor = open.next_read;
             let has_files = matches!(open.phase, Phase::AwaitingApproval | Phase::Distributing);
             if status == Status::Capturing || (status == Status::Running && has_files) {
                 open.capture = Some(Capture {

@@ -52,6 +52,10 @@ pub(crate) struct OpenJob {
     pub(crate) phase: Phase,
     /// The next read is due then.
     pub(crate) next_read: Timestamp,
+    /// It may not be read sooner, whoever calls: the provider's interval after the last read.
+    pub(crate) floor: Timestamp,
+    /// In doubt: what was looked at.
+    pub(crate) looked: crate::doubt::Looked,
     /// Polls in a row that told nothing (a 5xx, a time-out, an answer that does not parse).
     pub(crate) unheard: u32,
     /// A request about this job is on the wire.
@@ -84,6 +88,8 @@ impl OpenJob {
             matched_by: None,
             phase: Phase::Queued,
             next_read: now,
+            floor: now,
+            looked: crate::doubt::Looked::default(),
             unheard: 0,
             asking: false,
             cancel_sent: false,

@@ -17,11 +17,11 @@ use store::{Committed, LaneKey, RequestAnswered, Store, StoreError};
 
 use crate::account::Account;
 use crate::act::{Act, FlightId, Plan, Report, Said};
+use crate::doubt::{Doubts, will_resubmit};
 use crate::draft::{Draft, Intent, SubmitIntent};
 use crate::flight::Flight;
 use crate::lane::Lane;
 use crate::open::OpenJob;
-use crate::read::Evidence;
 use crate::rest::Rests;
 
 /// How often one step tries to write around rows that other programs changed meanwhile.
@@ -70,8 +70,8 @@ pub struct Engine {
     pub(crate) open: BTreeMap<JobId, OpenJob>,
     pub(crate) flights: BTreeMap<FlightId, Flight>,
     pub(crate) sources: BTreeMap<JobId, Source>,
-    /// Heard from exports, and not yet compared with the ledger.
-    pub(crate) evidence: Vec<Evidence>,
+    /// What may settle a doubt.
+    pub(crate) doubts: Doubts,
     pub(crate) ids: Ids,
     /// Commands are looked for at this moment, or when the database changes.
     pub(crate) commands_at: Timestamp,
@@ -125,6 +125,7 @@ impl Engine {
             lane.idle_until = None;
         }
         self.commands_at = Timestamp::default();
+        self.doubts.inbox_at = Timestamp::default();
         self.strangers_at = Timestamp::default();
     }
 
@@ -147,7 +148,10 @@ impl Engine {
         for report in reports {
             self.hear(report, &mut draft);
         }
-        self.weigh_evidence(&mut draft).await?;
+        if !self.draining {
+            self.read_inbox(now, &mut draft, &mut wake).await?;
+        }
+        self.weigh_evidence(now, &mut draft, &mut wake).await?;
         if self.draining {
             return self.write(draft, wake).await;
         }
@@ -160,6 +164,7 @@ impl Engine {
             if self.lanes.get(key).is_some_and(|lane| lane.leaving) {
                 continue;
             }
+            self.resubmit_ripe(key, now, &mut draft, &mut wake);
             self.give_up_overdue(key, now, &mut draft);
             self.plan_fetches(key, now, &mut draft, &mut wake);
             self.plan_requests(key, now, &mut draft, &mut wake).await?;
@@ -192,6 +197,17 @@ impl Engine {
             }
             (Flight::Fetch { lane, wanted }, Said::Fetched(result)) => {
                 self.hear_fetch(&lane, wanted, result, at, draft);
+            }
+            (
+                Flight::Unclaimed {
+                    lane,
+                    account,
+                    remote_id,
+                    ..
+                },
+                Said::Reply(reply),
+            ) => {
+                self.hear_unclaimed(&lane, &account, &remote_id, reply, at, draft);
             }
             (flight, Said::Reply(reply)) => self.hear_read(&flight, reply, at, draft),
             (_, Said::Fetched(_)) => {}
@@ -343,6 +359,7 @@ impl Engine {
         // The answer to a paid POST is a fact, whoever reads it: it is still appended.
         self.flights
             .retain(|_, flight| flight.lane() != lane || matches!(flight, Flight::Submit { .. }));
+        self.doubts.lose(lane);
         let accounts = &self.accounts;
         self.open
             .retain(|_, open| accounts.get(&open.account).is_some_and(|a| a.lane != *lane));
@@ -381,6 +398,15 @@ impl Engine {
         };
         for open in self.open.values() {
             match open.job.work.status() {
+                Status::InDoubt
+                    if self
+                        .accounts
+                        .get(&open.account)
+                        .is_some_and(|account| will_resubmit(open, account))
+                        && !self.key_is_refused(&open.account) =>
+                {
+                    outlook.working += 1;
+                }
                 Status::InDoubt => {
                     outlook.in_doubt += 1;
                     outlook.youngest_doubt = outlook.youngest_doubt.max(open.job.work.submitted_at);

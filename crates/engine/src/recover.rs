@@ -16,7 +16,7 @@ use crate::draft::Draft;
 use crate::flight::Flight;
 use crate::open::OpenJob;
 use crate::planner::{Engine, Wake};
-use crate::submit::{ItemVerdict, resubmit_knowingly, untouched};
+use crate::submit::{ItemVerdict, untouched};
 
 /// How long bytes of a process that is gone may still travel.
 pub(crate) const ON_ITS_WAY: Duration = Duration::from_secs(3);
@@ -212,9 +212,6 @@ impl Engine {
         };
         if draft.apply(open, &event, key, now) {
             draft.outcome(change);
-        }
-        if let Some(account) = self.accounts.get(&open.account) {
-            resubmit_knowingly(account, open, key, now, draft);
         }
         self.close_if_over(key, job, now, draft);
     }

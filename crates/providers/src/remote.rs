@@ -24,6 +24,8 @@ pub struct RemoteJob {
     pub client_product_id: Option<String>,
     /// ProductAI: the prompt; absent on ERROR and for upscales.
     pub prompt: Option<String>,
+    /// JARAI: the topic; no document promises that it is told.
+    pub topic: Option<String>,
     /// The provider's word for a failure.
     pub error_code: Option<String>,
     /// The provider's sentence for a failure.
@@ -37,6 +39,12 @@ pub struct RemoteJob {
 }
 
 impl RemoteJob {
+    /// A job of which nothing but the id is known.
+    #[must_use]
+    pub fn named(remote_id: String) -> Self {
+        Self::new(remote_id, String::new(), Phase::Unrecognised)
+    }
+
     /// A job of which nothing but id and state is known.
     pub(crate) fn new(remote_id: String, status: String, phase: Phase) -> Self {
         Self {
@@ -48,6 +56,7 @@ impl RemoteJob {
             ean: None,
             client_product_id: None,
             prompt: None,
+            topic: None,
             error_code: None,
             error_message: None,
             created_at: None,

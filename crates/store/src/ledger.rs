@@ -43,6 +43,8 @@ macro_rules! submission_columns {
     };
 }
 
+pub(crate) use {submission_columns, submission_json};
+
 macro_rules! deliverable_json {
     () => {
         "json_object('id', id, 'job', kind || ':' || job_id, 'submission', submission_id, 'type', type, \

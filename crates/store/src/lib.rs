@@ -10,6 +10,7 @@ mod columns;
 mod commit;
 mod counts;
 mod db;
+mod doubt;
 mod error;
 #[cfg(feature = "testing")]
 mod fuse;

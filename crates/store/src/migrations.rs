@@ -65,6 +65,7 @@ twins! {
     3 "lanes and inbox" "0003_lanes_and_inbox.sql";
     4 "product results" "0004_product_results.sql";
     5 "waking and roles" "0005_waking_and_roles.sql";
+    7 "strangers" "0007_strangers.sql";
     8 "database server" "0008_database_server.sql";
     9 "verdicts" "0009_verdicts.sql";
 }

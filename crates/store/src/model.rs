@@ -246,6 +246,9 @@ pub struct Webhook {
     pub received_at: Timestamp,
     /// The raw body.
     pub body: String,
+    /// What was noted about it, if it waits for its job.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 /// A job to insert, as a program would by plain INSERT.

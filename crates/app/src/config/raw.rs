@@ -118,6 +118,8 @@ pub(crate) struct RawTiming {
     pub(crate) pause_longest: Option<Span>,
     pub(crate) credits_probe: Option<Span>,
     pub(crate) evidence_first: Option<Span>,
+    pub(crate) longest_accept: Option<Span>,
+    pub(crate) evidence_window: Option<Span>,
     pub(crate) retry_first: Option<Span>,
     pub(crate) look_again: Option<Span>,
 }

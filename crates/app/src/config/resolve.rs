@@ -467,6 +467,8 @@ fn timing(raw: &RawAccount, speed: f64) -> Timing {
         pause_longest: or_scaled(set.pause_longest, ours.pause_longest, speed),
         credits_probe: or_scaled(set.credits_probe, ours.credits_probe, speed),
         evidence_first: or_scaled(set.evidence_first, ours.evidence_first, speed),
+        longest_accept: or_scaled(set.longest_accept, ours.longest_accept, speed),
+        evidence_window: or_scaled(set.evidence_window, ours.evidence_window, speed),
         retry_first: or_scaled(set.retry_first, ours.retry_first, speed),
     }
 }

@@ -53,6 +53,11 @@ fn events() -> Vec<Event> {
             remote_id: "r1".into(),
             status: None,
         },
+        Event::AcceptedLate {
+            submission: submission(),
+            remote_id: "r1".into(),
+            status: None,
+        },
         Event::Refused {
             submission: submission(),
             verdict: Verdict::Never,
@@ -109,6 +114,8 @@ const LEGAL: &[(&str, &[(S, S)])] = &[
         "accepted",
         &[(S::Submitting, S::Running), (S::InDoubt, S::Running)],
     ),
+    // A job that failed without ever being at the provider: see its own test.
+    ("accepted_late", &[]),
     (
         "refused",
         &[(S::Submitting, S::Failed), (S::InDoubt, S::Failed)],
@@ -348,4 +355,27 @@ fn trap_34_a_terminal_state_is_final_for_every_late_word_but_a_late_success() {
         status: "Producing".into(),
     };
     assert!(next(&failed, &late, NOW).is_err());
+}
+
+#[test]
+fn a_job_that_was_given_up_in_doubt_is_adopted_when_its_acceptance_comes_out() {
+    let doubt = Work {
+        credits: Some(3),
+        ..in_state(JobState::InDoubt {
+            submission: SubmissionId("s1".into()),
+            why: Fault::new("x", "why"),
+        })
+    };
+    let given_up = next(&doubt, &Event::Resolved(Resolution::GiveUp), NOW).unwrap();
+    let late = Event::AcceptedLate {
+        submission: SubmissionId("s1".into()),
+        remote_id: "r1".into(),
+        status: None,
+    };
+    let adopted = next(&given_up, &late, NOW).unwrap();
+    assert_eq!(adopted.state, JobState::Running { remote: remote() });
+    assert_eq!((adopted.credits, adopted.completed_at), (Some(3), None));
+    // Tried again meanwhile, it has another submission: the late one's result is not wanted any more.
+    let again = next(&given_up, &Event::RetryAsked, NOW).unwrap();
+    assert!(next(&again, &late, NOW).is_err());
 }

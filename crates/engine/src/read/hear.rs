@@ -40,7 +40,7 @@ impl Engine {
             | Flight::Export {
                 lane, account, job, ..
             } => (lane, account, *job),
-            Flight::Submit { .. } | Flight::Fetch { .. } => return,
+            Flight::Submit { .. } | Flight::Fetch { .. } | Flight::Unclaimed { .. } => return,
         };
         let Some(account) = self.accounts.get(name).cloned() else {
             return;
@@ -88,6 +88,10 @@ impl Engine {
                 self.ask_later(&account, job, at);
             }
             _ => self.ask_again(&account, job, at),
+        }
+        if let (Flight::Status { .. }, Some(open)) = (flight, self.open.get_mut(&job)) {
+            let heard = matches!(reply.outcome, Outcome::Status(_));
+            open.floor = at + account.soonest(open.phase, heard);
         }
         self.check_capture_deadline(lane, &account, job, at, draft);
         self.close_if_over(lane, job, at, draft);

@@ -1,9 +1,7 @@
 //! Requests that cost nothing but their place in the budget: polls, links, lists of files, cancels
-//! ([`plan`]), what their answers say about jobs ([`hear`]), about jobs in doubt ([`evidence`]) and about the lane ([`feedback`]).
+//! ([`plan`]), what their answers say about jobs ([`hear`]) and about the lane ([`feedback`]). Evidence about
+//! jobs in doubt is asked for here, and weighed in `doubt`.
 
-mod evidence;
 mod feedback;
 mod hear;
 mod plan;
-
-pub(crate) use evidence::Evidence;

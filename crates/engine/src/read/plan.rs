@@ -8,8 +8,8 @@ use domain::{Cancel, Event, Fault, JobId, Provider, Room, Status, Timestamp};
 use providers::{Call, ExportFormat};
 use store::{LaneKey, NewRequest, StoreError};
 
-use super::evidence::{can_be_proven, project_of};
 use crate::account::Account;
+use crate::doubt::{can_be_proven, project_of};
 use crate::draft::{Draft, Intent};
 use crate::flight::{Flight, Purpose};
 use crate::lane::Places;
@@ -24,6 +24,8 @@ enum Due {
     Cancel,
     /// A job in doubt may be proven by the provider's export.
     Evidence,
+    /// A remote job that nobody claims may be one in doubt.
+    Unclaimed,
     /// A finished job's link dies with time.
     Links,
     /// A pending job waits for the link of its source.
@@ -221,6 +223,13 @@ impl Engine {
                 wake.at(at);
             }
         }
+        if let Some((job, at)) = self.unclaimed_read(key) {
+            if at <= now {
+                due.push((Due::Unclaimed, at, job));
+            } else {
+                wake.at(at);
+            }
+        }
         due.sort_unstable();
         due.into()
     }
@@ -235,7 +244,11 @@ impl Engine {
         draft: &mut Draft,
     ) {
         if due == Due::Evidence {
-            self.mark_evidence_asked(job);
+            self.mark_export_asked(job);
+        }
+        if due == Due::Unclaimed {
+            self.plan_unclaimed_read(key, group, job, now, draft);
+            return;
         }
         let Some((account, call)) = self.read_call(due, job) else {
             return;
@@ -249,7 +262,9 @@ impl Engine {
         let flight = self.ids.next(now);
         let verb = match due {
             Due::Links | Due::Source if account.provider != Provider::Jarai => "link",
-            Due::Cancel | Due::Evidence | Due::Links | Due::Source | Due::Poll => call.verb(),
+            Due::Cancel | Due::Evidence | Due::Unclaimed | Due::Links | Due::Source | Due::Poll => {
+                call.verb()
+            }
         };
         let request = NewRequest {
             id: flight.clone(),
@@ -278,23 +293,6 @@ impl Engine {
             request: Box::new(request),
             act: Box::new(send(&flight, &account, call)),
         });
-    }
-
-    /// One export answers for all jobs in doubt of its project.
-    fn mark_evidence_asked(&mut self, job: JobId) {
-        let Some((name, project)) = self.open.get(&job).and_then(|open| {
-            let account = self.accounts.get(&open.account)?;
-            Some((open.account.clone(), project_of(open, account)?))
-        }) else {
-            return;
-        };
-        let Some(account) = self.accounts.get(&name) else {
-            return;
-        };
-        for open in self.open.values_mut() {
-            let same = open.account == name && project_of(open, account).as_ref() == Some(&project);
-            open.asking |= same && can_be_proven(open, account);
-        }
     }
 
     /// What is to be asked about this job next, and when.
@@ -339,7 +337,7 @@ impl Engine {
                 Call::Cancel { remote_id }
             }
             Due::Links if account.provider == Provider::Jarai => Call::Deliverables { remote_id },
-            Due::Evidence | Due::Links | Due::Source | Due::Poll => Call::Status {
+            Due::Evidence | Due::Unclaimed | Due::Links | Due::Source | Due::Poll => Call::Status {
                 remote_id,
                 location: open.location.clone(),
             },
@@ -407,7 +405,7 @@ fn meaning(due: Due, key: &LaneKey, account: &Account, job: JobId, places: Place
             job,
             places,
         },
-        Due::Evidence | Due::Links | Due::Poll => Flight::Status {
+        Due::Evidence | Due::Unclaimed | Due::Links | Due::Poll => Flight::Status {
             lane,
             account: name,
             job,

@@ -1,13 +1,12 @@
 //! What a submit's answer means: accepted, surely refused or unknown, item by item.
 
-use domain::{Event, Fault, JobId, Provider, Resolution, Status, SubmissionId, Timestamp, Verdict};
+use domain::{Event, Fault, JobId, Provider, Status, SubmissionId, Timestamp, Verdict};
 use providers::{ItemOutcome, Outcome, Refusal, Reply};
 use store::{LaneKey, Outcome as Fate, SubmissionAnswer, SubmissionJobChange};
 
 use crate::account::Account;
 use crate::draft::Draft;
 use crate::flight::Flight;
-use crate::open::OpenJob;
 use crate::planner::Engine;
 use crate::submit::verdict::{ItemVerdict, is_spoiled, verdicts};
 
@@ -99,6 +98,8 @@ impl Engine {
             return;
         };
         self.hear_feedback(&lane, &account, reply, quota.as_deref(), true, at, draft);
+        // What nobody claimed may have waited for this answer.
+        self.doubts.has_news(&lane);
         self.note_trust(&lane, &verdicts, &jobs, reply);
         for (job, verdict) in jobs.iter().zip(verdicts) {
             self.settle_item(&lane, &account, &submission, *job, verdict, at, draft);
@@ -170,6 +171,7 @@ impl Engine {
                 open.location = location;
                 open.matched_by = Some(matched_by);
                 open.next_read = at + account.interval(open.phase);
+                open.floor = open.next_read;
                 let status = job.as_ref().map(|job| job.status.clone());
                 seen = job;
                 Event::Accepted {
@@ -206,7 +208,6 @@ impl Engine {
         if draft.apply(open, &event, key, at) {
             draft.outcome(change);
         }
-        resubmit_knowingly(account, open, key, at, draft);
         if let Some(remote) = seen {
             self.see_remote(key, account, job, &remote, at, draft);
         }
@@ -229,35 +230,24 @@ impl Engine {
         if !status.is_terminal() && status != Status::Pending {
             return;
         }
+        let was_unknown = open.fate == Fate::Unknown;
         let mut change = untouched(&open.submission, job, open.fate, at);
         change.ended = true;
         change.released = status == Status::Pending && open.fate != Fate::Refused;
         draft.outcome(change);
         if let Some(lane) = self.lanes.get_mut(key) {
-            if let Some(used) = &open.client_ref {
+            // What is unknown under a reference must not be mistaken for what is sent under it later.
+            if let Some(used) = open.client_ref.as_ref().filter(|_| !was_unknown) {
                 lane.live_refs.remove(used);
             }
             lane.idle_until = None;
         }
+        if was_unknown {
+            self.remember_past(key, job);
+        }
         self.open.remove(&job);
         // Whoever waits for this image as a source is looked at again.
         self.sources.remove(&job);
-    }
-}
-
-/// `in_doubt = "resubmit"`: a possible second charge is accepted, within the row's attempts.
-pub(crate) fn resubmit_knowingly(
-    account: &Account,
-    open: &mut OpenJob,
-    key: &LaneKey,
-    at: Timestamp,
-    draft: &mut Draft,
-) {
-    let work = &open.job.work;
-    let may = account.policy.resubmit_in_doubt && work.attempt < work.max_attempts;
-    if may && work.status() == Status::InDoubt {
-        open.job.not_before = Some(at + account.timing.retry(work.attempt));
-        draft.apply(open, &Event::Resolved(Resolution::Resubmit), key, at);
     }
 }
 

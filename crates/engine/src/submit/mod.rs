@@ -8,7 +8,7 @@ mod source;
 mod strangers;
 mod verdict;
 
-pub(crate) use hear::{can_cancel, fault_of, is_misdirected, resubmit_knowingly, untouched};
+pub(crate) use hear::{can_cancel, fault_of, is_misdirected, untouched};
 pub(crate) use plan::hex;
 pub(crate) use ready::Ready;
 pub(crate) use verdict::ItemVerdict;

@@ -78,6 +78,7 @@ pub(crate) fn job_in(production: &Value, id: String, status: String) -> RemoteJo
     let mut job = RemoteJob::new(id, status, phase);
     job.error_code = code.filter(|_| failed).map(|code| sentence(&code));
     job.error_message = message.filter(|_| failed).map(|text| sentence(&text));
+    job.topic = word(&["topic"]);
     job.created_at = json::time_field(production, &["createdAt", "triggeredAt"]);
     job.completed_at = json::time_field(production, &["completedAt", "publishedAt"]);
     job.expires_at = json::time_field(production, &["expiresAt"]);

@@ -71,18 +71,26 @@ async fn a_parked_webhook_waits_for_its_job(fresh: Fresh) {
         .await
         .unwrap();
     let hook = fresh.store.open_webhooks(10).await.unwrap().remove(0);
+    let others = ["shots".to_owned()];
+    let ours = ["texts".to_owned(), "films".to_owned()];
     for (state, left) in [("parked", 1), ("done", 0)] {
         let batch = Batch {
             webhooks: vec![WebhookDone {
                 id: hook.id,
                 state: state.to_owned(),
-                note: None,
+                note: Some("waits".to_owned()),
                 at: at(2),
             }],
             ..Batch::default()
         };
         fresh.store.commit(batch).await.unwrap();
         assert_eq!(fresh.store.open_webhooks(10).await.unwrap().len(), left);
+        let in_state = |state: &'static str, accounts| fresh.store.webhooks_in(state, accounts, 10);
+        let parked = in_state("parked", &ours).await.unwrap();
+        let notes: Vec<_> = parked.iter().map(|hook| hook.note.as_deref()).collect();
+        assert_eq!(notes, vec![Some("waits"); left]);
+        assert!(in_state("parked", &others).await.unwrap().is_empty());
+        assert!(in_state("open", &ours).await.unwrap().is_empty());
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod commands;
 mod commit;
+mod doubt;
 mod guards;
 mod insert;
 mod lanes;

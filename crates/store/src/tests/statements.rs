@@ -9,6 +9,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
     [
         crate::commit::all_statements(),
         crate::counts::all(),
+        crate::doubt::all(),
         crate::inbox::all(),
         crate::insert::all(),
         crate::jobs::all(),

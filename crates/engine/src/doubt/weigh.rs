@@ -1,0 +1,388 @@
+//! Who fits whom, and whether that decides. One remote job, one submission, nothing in the way: adopted.
+//! All else is held, with the reason.
+
+use std::collections::BTreeSet;
+
+use domain::{Event, Input, Provider, Timestamp};
+use providers::RemoteJob;
+use serde_json::json;
+use store::{LaneKey, Outcome as Fate, StoreError};
+
+use super::fit::{Doubt, Fit, Source, Standing, Unclaimed, fit, prompt_of};
+use super::told::candidate;
+use super::unclaimed::LATELY;
+use crate::draft::Draft;
+use crate::planner::{Engine, Wake};
+use crate::submit::untouched;
+
+/// What the evidence says about one submission.
+#[derive(Debug)]
+enum Weighed {
+    /// Nothing fits.
+    Nothing,
+    /// Something fits, and more may come: an answer, a read, or just time, until this moment.
+    Wait(Option<Timestamp>),
+    /// This one, unless somebody else does the same.
+    Only(String, Fit),
+    /// These, and why none of them is taken.
+    Held(Vec<String>, String),
+}
+
+/// Compares one submission with all that nobody claims, and with who else could claim it.
+fn weigh(
+    doubt: &Doubt,
+    doubts: &[Doubt],
+    found: &[(String, Unclaimed)],
+    now: Timestamp,
+) -> Weighed {
+    let fitting: Vec<(&String, &Unclaimed, Fit)> = found
+        .iter()
+        .map(|(name, one)| (name, one, fit(doubt, one)))
+        .filter(|(.., fit)| *fit != Fit::No)
+        .collect();
+    let rivals = |one: &Unclaimed| -> Vec<&Doubt> {
+        let others = doubts
+            .iter()
+            .filter(|other| (&other.submission, other.job) != (&doubt.submission, doubt.job));
+        others.filter(|other| fit(other, one) != Fit::No).collect()
+    };
+    let may_be_answered = |one: &Unclaimed| {
+        let mut rivals = rivals(one).into_iter();
+        rivals.any(|rival| rival.standing == Standing::OnTheWire)
+    };
+    if fitting
+        .iter()
+        .any(|(_, one, fit)| *fit == Fit::Unread || may_be_answered(one))
+    {
+        return Weighed::Wait(None);
+    }
+    let names = || fitting.iter().map(|(name, ..)| (*name).clone()).collect();
+    let [(name, one, how)] = fitting.as_slice() else {
+        return if fitting.is_empty() {
+            Weighed::Nothing
+        } else {
+            Weighed::Held(
+                names(),
+                format!("{} remote jobs fit, and it is one at most", fitting.len()),
+            )
+        };
+    };
+    let rivals = rivals(one);
+    if let Some(rival) = rivals.first() {
+        let why = match rivals.len() {
+            1 => format!("it may be {} as well", rival.job),
+            more => format!("{more} other jobs may be it as well, such as {}", rival.job),
+        };
+        return Weighed::Held(names(), why);
+    }
+    match how {
+        Fit::Reference => Weighed::Only((*name).clone(), *how),
+        Fit::Inputs | Fit::Time if now < doubt.closes_at => Weighed::Wait(Some(doubt.closes_at)),
+        Fit::Inputs | Fit::Time => Weighed::Only((*name).clone(), *how),
+        Fit::No | Fit::Unread | Fit::Weak => Weighed::Held(
+            names(),
+            "nothing that it shows tells whose it is".to_owned(),
+        ),
+    }
+}
+
+/// Why a fit counts, for the ledger.
+fn reason(how: Fit, found: &Unclaimed, provider: Provider) -> String {
+    match (how, found.source, provider) {
+        (Fit::Reference, Source::Export, _) => {
+            "proven by the export, which carries its clientProductId".to_owned()
+        }
+        (Fit::Reference, Source::Webhook, _) => {
+            "proven by a webhook, which carries its clientProductId".to_owned()
+        }
+        (Fit::Inputs, _, Provider::Productai) => {
+            "proven by a webhook and a read: the one job of its time that shows its prompt"
+                .to_owned()
+        }
+        _ => "proven by a webhook: the one production that was queued in its time".to_owned(),
+    }
+}
+
+impl Engine {
+    /// Decides where the evidence is one-to-one; else writes down what was seen.
+    pub(crate) async fn weigh_evidence(
+        &mut self,
+        now: Timestamp,
+        draft: &mut Draft,
+        wake: &mut Wake,
+    ) -> Result<(), StoreError> {
+        let keys: Vec<LaneKey> = self.doubts.lanes.keys().cloned().collect();
+        for key in keys {
+            let lane = self.doubts.of(&key);
+            let is_due = lane.has_news || lane.weigh_at.is_some_and(|at| at <= now);
+            if is_due {
+                lane.has_news = false;
+                lane.weigh_at = None;
+                self.weigh_lane(&key, now, draft).await?;
+            }
+            if let Some(at) = self.doubts.of(&key).weigh_at {
+                wake.at(at);
+            }
+        }
+        Ok(())
+    }
+
+    async fn weigh_lane(
+        &mut self,
+        key: &LaneKey,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<(), StoreError> {
+        let nobody = |doubts: &[Doubt]| doubts.iter().all(|d| d.standing != Standing::InDoubt);
+        if self.doubts.of(key).unclaimed.is_empty() && nobody(&self.doubts_of(key)) {
+            return Ok(());
+        }
+        self.drop_claimed(key, now, draft).await?;
+        let doubts = self.doubts_of(key);
+        self.drop_strangers(key, &doubts, now, draft);
+        let found: Vec<(String, Unclaimed)> =
+            self.doubts.of(key).unclaimed.clone().into_iter().collect();
+        for doubt in &doubts {
+            if doubt.standing == Standing::OnTheWire {
+                continue;
+            }
+            match weigh(doubt, &doubts, &found, now) {
+                Weighed::Nothing => self.nothing_fits(key, doubt, now, draft),
+                Weighed::Wait(until) => self.weigh_again(key, until),
+                Weighed::Held(names, why) => self.hold(key, doubt, &names, &why, now, draft),
+                Weighed::Only(name, how) => match self.in_the_way(key, doubt, how).await? {
+                    Some(why) => self.hold(key, doubt, &[name], &why, now, draft),
+                    None => self.claim(key, doubt, &name, how, now, draft).await?,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn weigh_again(&mut self, key: &LaneKey, at: Option<Timestamp>) {
+        let lane = self.doubts.of(key);
+        lane.weigh_at = match (lane.weigh_at, at) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// What the ledger knows by now is somebody's.
+    async fn drop_claimed(
+        &mut self,
+        key: &LaneKey,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<(), StoreError> {
+        let ids: Vec<String> = self
+            .doubts
+            .of(key)
+            .unclaimed
+            .values()
+            .map(|found| found.remote.remote_id.clone())
+            .filter(|id| !id.is_empty())
+            .collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let rows = self.store.submissions_of_remotes(key, &ids).await?;
+        let mut claimed: Vec<(String, String)> = Vec::new();
+        for row in rows {
+            let lane = self.doubts.of(key);
+            lane.past
+                .retain(|past| (&past.submission, past.job) != (&row.id, row.job));
+            claimed.extend(row.remote_id.map(|id| (id, row.job.to_string())));
+        }
+        // Accepted in this very step, and not in the ledger yet.
+        let wanted: BTreeSet<&String> = ids.iter().collect();
+        let open = self.open.values().filter_map(|open| {
+            let id = open.remote_id()?.to_owned();
+            wanted.contains(&id).then(|| (id, open.id().to_string()))
+        });
+        claimed.extend(open);
+        let lane = self.doubts.of(key);
+        for (id, job) in claimed {
+            if let Some(found) = lane.unclaimed.remove(&id) {
+                Self::settle_hook(&found, "done", &format!("it is {job}"), now, draft);
+            }
+        }
+        Ok(())
+    }
+
+    /// What fits nothing that is open or unknown is a stranger's.
+    fn drop_strangers(
+        &mut self,
+        key: &LaneKey,
+        doubts: &[Doubt],
+        now: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let lane = self.doubts.of(key);
+        let strangers: Vec<String> = lane
+            .unclaimed
+            .iter()
+            .filter(|(_, found)| doubts.iter().all(|doubt| fit(doubt, found) == Fit::No))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in strangers {
+            if let Some(found) = lane.unclaimed.remove(&name) {
+                let why = "no job of ours is in doubt that it could be";
+                Self::settle_hook(&found, "ignored", why, now, draft);
+                let RemoteJob {
+                    remote_id, prompt, ..
+                } = &found.remote;
+                lane.remember_stranger(remote_id, prompt.as_deref(), found.heard_at);
+            }
+        }
+    }
+
+    fn nothing_fits(&mut self, key: &LaneKey, doubt: &Doubt, now: Timestamp, draft: &mut Draft) {
+        if doubt.standing != Standing::InDoubt {
+            return;
+        }
+        let by_export = doubt.job.kind.provider() == Provider::Jakov;
+        let looked = self
+            .open
+            .get(&doubt.job)
+            .and_then(|open| open.looked.last_at);
+        if by_export && looked.is_none() {
+            return;
+        }
+        if !by_export && now < doubt.closes_at {
+            self.weigh_again(key, Some(doubt.closes_at));
+            return;
+        }
+        self.tell_nothing(key, doubt.job, now, draft);
+    }
+
+    fn hold(
+        &mut self,
+        key: &LaneKey,
+        doubt: &Doubt,
+        names: &[String],
+        why: &str,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) {
+        if doubt.standing != Standing::InDoubt {
+            return;
+        }
+        let lane = self.doubts.of(key);
+        let candidates: Vec<Unclaimed> = names
+            .iter()
+            .filter_map(|name| lane.unclaimed.get(name).cloned())
+            .collect();
+        let candidates: Vec<&Unclaimed> = candidates.iter().collect();
+        self.tell_candidates(key, doubt.job, why, &candidates, now, draft);
+    }
+
+    /// What an input or a moment alone does not rule out: another row that asks for the same, and a foreign
+    /// client that does the same.
+    async fn in_the_way(
+        &mut self,
+        key: &LaneKey,
+        doubt: &Doubt,
+        how: Fit,
+    ) -> Result<Option<String>, StoreError> {
+        let strangers = &self.doubts.of(key).strangers;
+        match (&doubt.input, how) {
+            (_, Fit::Reference) => Ok(None),
+            (Input::Image(input), Fit::Inputs) => {
+                let Some(prompt) = prompt_of(input) else {
+                    return Ok(Some("it has no prompt".to_owned()));
+                };
+                if strangers
+                    .iter()
+                    .any(|one| one.prompt.as_deref() == Some(prompt))
+                {
+                    let why = "another client of this key asks for the same prompt";
+                    return Ok(Some(why.to_owned()));
+                }
+                let same = self.store.jobs_with_prompt(prompt).await?;
+                let other = same.into_iter().find(|job| *job != doubt.job);
+                Ok(other.map(|other| format!("{other} asks for the same prompt")))
+            }
+            _ => {
+                let lately = doubt.planned_at.before(LATELY);
+                let stranger = strangers.iter().find(|one| one.at >= lately);
+                Ok(stranger.map(|one| {
+                    format!(
+                        "another client of this key makes productions ({})",
+                        one.remote_id
+                    )
+                }))
+            }
+        }
+    }
+
+    /// The evidence is one-to-one.
+    async fn claim(
+        &mut self,
+        key: &LaneKey,
+        doubt: &Doubt,
+        name: &str,
+        how: Fit,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<(), StoreError> {
+        let Some(found) = self.doubts.of(key).unclaimed.get(name).cloned() else {
+            return Ok(());
+        };
+        let reason = reason(how, &found, doubt.job.kind.provider());
+        if doubt.standing == Standing::Past {
+            return self.book_late(key, doubt, &found, reason, now, draft).await;
+        }
+        if self.adopt(key, doubt, &found, reason, now, draft) {
+            self.doubts.of(key).unclaimed.remove(name);
+            Self::settle_hook(&found, "done", &format!("it is {}", doubt.job), now, draft);
+        }
+        Ok(())
+    }
+
+    fn adopt(
+        &mut self,
+        key: &LaneKey,
+        doubt: &Doubt,
+        found: &Unclaimed,
+        reason: String,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> bool {
+        let job = doubt.job;
+        let Some(open) = self.open.get_mut(&job) else {
+            return false;
+        };
+        let Some(account) = self.accounts.get(&open.account).cloned() else {
+            return false;
+        };
+        let remote = &found.remote;
+        let status = Some(remote.status.clone()).filter(|status| !status.is_empty());
+        let detail = json!({
+            "remote_id": remote.remote_id,
+            "remote_status": status,
+            "why": reason,
+            "evidence": candidate(found),
+        });
+        let event = Event::Accepted {
+            submission: open.submission.clone(),
+            remote_id: remote.remote_id.clone(),
+            status,
+        };
+        if !draft.apply_as(open, &event, (event.name(), detail), key, now) {
+            return false;
+        }
+        tracing::info!(job.id = %job, remote.id = remote.remote_id, "{reason}");
+        open.fate = Fate::Accepted;
+        let mut change = untouched(&open.submission, job, Fate::Accepted, now);
+        change.remote_id = Some(remote.remote_id.clone());
+        change.reason = Some(reason);
+        change.credits = open.job.work.credits;
+        draft.outcome(change);
+        self.see_remote(key, &account, job, remote, now, draft);
+        if let Some(open) = self.open.get_mut(&job) {
+            open.floor = open.next_read;
+        }
+        self.close_if_over(key, job, now, draft);
+        true
+    }
+}
