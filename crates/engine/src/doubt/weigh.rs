@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use domain::{Event, Input, Provider, Timestamp};
 use providers::RemoteJob;
 use serde_json::json;
+use store::planted::{self, Bug};
 use store::{LaneKey, Outcome as Fate, StoreError};
 
 use super::fit::{Doubt, Fit, Source, Standing, Unclaimed, fit, prompt_of};
@@ -17,7 +18,7 @@ use crate::submit::untouched;
 
 /// What the evidence says about one submission.
 #[derive(Debug)]
-enum Weighed {
+pub(super) enum Weighed {
     /// Nothing fits.
     Nothing,
     /// Something fits, and more may come: an answer, a read, or just time, until this moment.
@@ -29,7 +30,7 @@ enum Weighed {
 }
 
 /// Compares one submission with all that nobody claims, and with who else could claim it.
-fn weigh(
+pub(super) fn weigh(
     doubt: &Doubt,
     doubts: &[Doubt],
     found: &[(String, Unclaimed)],
@@ -248,6 +249,14 @@ impl Engine {
         if by_export && looked.is_none() {
             return;
         }
+        if by_export && planted::has(Bug::ShortExportIsWhole) {
+            if let Some(open) = self.open.get_mut(&doubt.job) {
+                let event = Event::Resolved(domain::Resolution::Resubmit);
+                draft.apply(open, &event, key, now);
+            }
+            self.close_if_over(key, doubt.job, now, draft);
+            return;
+        }
         if !by_export && now < doubt.closes_at {
             self.weigh_again(key, Some(doubt.closes_at));
             return;
@@ -377,6 +386,9 @@ impl Engine {
         change.remote_id = Some(remote.remote_id.clone());
         change.reason = Some(reason);
         change.credits = open.job.work.credits;
+        if planted::has(Bug::CostBookedTwice) {
+            change.credits = change.credits.map(|credits| credits * 2);
+        }
         draft.outcome(change);
         self.see_remote(key, &account, job, remote, now, draft);
         if let Some(open) = self.open.get_mut(&job) {

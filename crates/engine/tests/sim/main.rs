@@ -15,6 +15,8 @@ mod checks;
 #[cfg(test)]
 mod database;
 #[cfg(test)]
+mod doubt;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod hunt;

@@ -41,6 +41,8 @@ pub(crate) struct Summary {
     pub(crate) refused: Vec<String>,
     /// Lost submits whose job was found in an export.
     pub(crate) proven_by_export: usize,
+    /// The timeline of all jobs.
+    pub(crate) timeline: Vec<store::EventRow>,
     /// The most requests that ProductAI saw in any minute.
     pub(crate) busiest_minute: usize,
     /// Submissions whose acceptance was heard, and that count as unknown all the same.
@@ -162,6 +164,7 @@ impl Summary {
         let settled = settled.filter_map(|job| job.work.completed_at).max();
         let last_answer = ledger.requests().iter().filter(|it| it.fault.is_some());
         let last_answer = last_answer.map(|it| it.at_ms).max().unwrap_or(0);
+        let timeline = world.store.events_after(0, u32::MAX).await.unwrap();
         Self {
             seed: world.seed,
             shapes: world.shapes,
@@ -186,6 +189,7 @@ impl Summary {
             history: world.history,
             ticks: world.ticks,
             refused,
+            timeline,
             busiest_minute,
             last_fault: world.last_fault.max(Timestamp::from_millis(last_answer)),
             last_remote: Timestamp::from_millis(last_remote),

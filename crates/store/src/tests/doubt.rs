@@ -48,12 +48,11 @@ async fn a_remote_id_is_known_by_kind(fresh: Fresh) {
     let mut batch = fenced(epoch);
     batch.jobs = vec![change(&job, &planned("s1"))];
     batch.submissions = vec![submission("s1", &[job.id])];
-    batch.outcomes = vec![];
     fresh.store.commit(batch).await.unwrap();
     let mut batch = fenced(epoch);
     batch.outcomes = vec![outcome("s1", job.id, Outcome::Accepted)];
     fresh.store.commit(batch).await.unwrap();
-    let remote = format!("remote-{}", job.id);
+    let remote = format!("remote-{}", job.id.id);
     for (kind, known) in [(JobKind::Description, 1), (JobKind::Image, 0)] {
         let rows = fresh.store.submissions_of_remote(kind, &remote).await;
         assert_eq!(rows.unwrap().len(), known);

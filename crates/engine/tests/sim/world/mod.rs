@@ -22,6 +22,7 @@
 
 mod fate;
 mod fleet;
+mod hooks;
 mod play;
 mod process;
 mod timetable;
@@ -91,6 +92,7 @@ pub(crate) struct Builder {
     start: Timestamp,
     processes: usize,
     url: Option<String>,
+    rings: bool,
 }
 
 impl Builder {
@@ -136,6 +138,17 @@ impl Builder {
     pub(crate) fn at(mut self, after: Duration, what: Outside) -> Self {
         self.happenings.push((after, what));
         self
+    }
+
+    /// The providers call our webhooks.
+    pub(crate) fn webhooks(mut self) -> Self {
+        self.rings = true;
+        self.options(|options| {
+            let url = || Some("http://vitrine.test/hooks".to_owned());
+            options.jakov.webhook_url = url();
+            options.productai.webhook_url = url();
+            options.jarai.webhook_url = url();
+        })
     }
 
     /// How long a history may last; three days where nobody says.
@@ -204,6 +217,7 @@ impl Builder {
             now: self.start,
             end: self.start + self.end,
             wall_offset: 0,
+            rings: self.rings,
             rng: fastrand::Rng::with_seed(seed),
             fate: Fate::new(seed, chances),
             provider: Sandbox::new(options),
@@ -244,6 +258,7 @@ pub(crate) struct World {
     end: Timestamp,
     /// How far our wall clock is off, in milliseconds.
     wall_offset: i64,
+    rings: bool,
     rng: fastrand::Rng,
     fate: Fate,
     pub(crate) provider: Sandbox,
@@ -294,6 +309,7 @@ impl World {
             start: START,
             processes: 1,
             url: None,
+            rings: false,
         }
     }
 

@@ -68,7 +68,11 @@ impl World {
     async fn advance(&mut self) -> bool {
         let turns = self.processes.iter().map(|process| process.next());
         let turn: Option<Timestamp> = turns.min();
-        let Some(at) = [self.timetable.next(), turn].into_iter().flatten().min() else {
+        let Some(at) = [self.timetable.next(), self.next_ring(), turn]
+            .into_iter()
+            .flatten()
+            .min()
+        else {
             return false;
         };
         self.now = self.now.max(at);
@@ -79,16 +83,23 @@ impl World {
                 Coming::Deliver(flight, said, life, no) => self.deliver(flight, said, life, no),
                 Coming::Outside(what) => {
                     self.happen(what).await;
-                    for process in &mut self.processes {
-                        if let Some(engine) = &mut process.engine {
-                            engine.notice_writes();
-                            process.due = self.now;
-                        }
-                    }
+                    self.notice_writes();
                 }
             }
         }
+        if self.ring().await {
+            self.notice_writes();
+        }
         true
+    }
+
+    fn notice_writes(&mut self) {
+        for process in &mut self.processes {
+            if let Some(engine) = &mut process.engine {
+                engine.notice_writes();
+                process.due = self.now;
+            }
+        }
     }
 
     async fn happen(&mut self, what: Outside) {
