@@ -8,7 +8,7 @@ use domain::{
 use providers::RemoteJob;
 
 use super::fit::{Doubt, Fit, Reading, Source, Standing, Unclaimed, fit};
-use super::weigh::{Weighed, weigh};
+use super::weigh::{Table, Weighed};
 
 const PLANNED: i64 = 1_700_000_000_000;
 
@@ -273,17 +273,15 @@ fn only_one_for_one_decides() {
         "r9".to_owned(),
         found(|f| f.read = Reading::Wanted(at(40), 0)),
     );
-    let say = |doubts: &[Doubt], found: &[(String, Unclaimed)], seconds| match weigh(
-        &doubts[0],
-        doubts,
-        found,
-        at(seconds),
-    ) {
-        Weighed::Nothing => "nothing",
-        Weighed::Wait(_) => "wait",
-        Weighed::Only(..) => "only",
-        Weighed::Held(..) => "held",
-    };
+    let say =
+        |doubts: &[Doubt], found: &[(String, Unclaimed)], seconds| match Table::of(doubts, found)
+            .weigh(0, at(seconds))
+        {
+            Weighed::Nothing => "nothing",
+            Weighed::Wait(_) => "wait",
+            Weighed::Only(..) => "only",
+            Weighed::Held(..) => "held",
+        };
     let (ours, later) = (of(1, Standing::InDoubt), 120);
     let alone = std::slice::from_ref(&ours);
     assert_eq!(say(alone, &[], later), "nothing");

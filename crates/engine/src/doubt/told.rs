@@ -7,6 +7,7 @@ use store::{LaneKey, StoreError};
 
 use super::fit::Unclaimed;
 use crate::draft::Draft;
+use crate::open::OpenJob;
 use crate::planner::Engine;
 
 /// The timeline's word for a look that decided nothing.
@@ -32,6 +33,12 @@ impl Looked {
         self.looks += 1;
         self.products = Some(products);
         self.last_at = Some(at);
+    }
+
+    /// Whether the timeline says this already, as near as it needs to.
+    fn has_told(&self, found: &str, count: u64) -> bool {
+        let known = self.told.as_ref();
+        known.is_some_and(|(word, known)| word == found && *known == magnitude(count))
     }
 
     /// What an earlier process told.
@@ -89,15 +96,21 @@ impl Engine {
     }
 
     /// Something fits, and decides nothing.
-    pub(super) fn tell_candidates(
+    pub(super) fn tell_candidates<'a>(
         &mut self,
         key: &LaneKey,
         job: JobId,
         why: &str,
-        candidates: &[&Unclaimed],
+        count: usize,
+        candidates: impl FnOnce() -> Vec<&'a Unclaimed>,
         now: Timestamp,
         draft: &mut Draft,
     ) {
+        let is_told = |open: &OpenJob| open.looked.has_told("candidates", count as u64);
+        if self.open.get(&job).is_none_or(is_told) {
+            return;
+        }
+        let candidates = candidates();
         let looked_at = candidates
             .first()
             .map_or("webhook", |found| found.source.as_str());
@@ -105,7 +118,7 @@ impl Engine {
             key,
             job,
             ("candidates", looked_at, why),
-            candidates,
+            &candidates,
             now,
             draft,
         );
@@ -127,8 +140,7 @@ impl Engine {
             return;
         };
         let count = candidates.len() as u64;
-        let told = (found.to_owned(), magnitude(count));
-        if open.looked.told.as_ref() == Some(&told) {
+        if open.looked.has_told(found, count) {
             return;
         }
         // The row's own sentence is why it is in doubt, or what people can choose from.
@@ -156,7 +168,7 @@ impl Engine {
             why: fault,
         };
         if draft.apply_as(open, &event, (LOOKED, detail), key, now) {
-            open.looked.told = Some(told);
+            open.looked.told = Some((found.to_owned(), magnitude(count)));
         }
     }
 

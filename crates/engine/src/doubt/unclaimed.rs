@@ -64,8 +64,8 @@ impl Doubts {
         self.lanes.remove(key);
     }
 
-    /// Something came that may decide.
-    pub(crate) fn has_news(&mut self, key: &LaneKey) {
+    /// A submit was answered: what may have been its result needs to wait no longer.
+    pub(crate) fn was_answered(&mut self, key: &LaneKey) {
         self.of(key).has_news = true;
     }
 

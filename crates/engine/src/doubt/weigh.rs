@@ -24,66 +24,95 @@ pub(super) enum Weighed {
     /// Something fits, and more may come: an answer, a read, or just time, until this moment.
     Wait(Option<Timestamp>),
     /// This one, unless somebody else does the same.
-    Only(String, Fit),
+    Only(usize, Fit),
     /// These, and why none of them is taken.
-    Held(Vec<String>, String),
+    Held(Vec<usize>, String),
 }
 
-/// Compares one submission with all that nobody claims, and with who else could claim it.
-pub(super) fn weigh(
-    doubt: &Doubt,
-    doubts: &[Doubt],
-    found: &[(String, Unclaimed)],
-    now: Timestamp,
-) -> Weighed {
-    let fitting: Vec<(&String, &Unclaimed, Fit)> = found
-        .iter()
-        .map(|(name, one)| (name, one, fit(doubt, one)))
-        .filter(|(.., fit)| *fit != Fit::No)
-        .collect();
-    let rivals = |one: &Unclaimed| -> Vec<&Doubt> {
-        let others = doubts
+/// Who fits whom, by place in the two lists.
+#[derive(Debug)]
+pub(super) struct Table<'a> {
+    doubts: &'a [Doubt],
+    /// Of each doubt, what fits it.
+    fitting: Vec<Vec<(usize, Fit)>>,
+    /// Of each remote job, whom it fits.
+    claimants: Vec<Vec<usize>>,
+    /// Of each remote job, whether it may be the result of a submit that is on the wire.
+    may_be_answered: Vec<bool>,
+}
+
+impl<'a> Table<'a> {
+    /// Compares all with all.
+    pub(super) fn of(doubts: &'a [Doubt], found: &[(String, Unclaimed)]) -> Self {
+        let mut claimants = vec![Vec::new(); found.len()];
+        let mut may_be_answered = vec![false; found.len()];
+        let mut fitting = Vec::with_capacity(doubts.len());
+        for (place, doubt) in doubts.iter().enumerate() {
+            let mut fits = Vec::new();
+            let columns = claimants.iter_mut().zip(&mut may_be_answered).zip(found);
+            for (at, ((claims, is_sent), (_, one))) in columns.enumerate() {
+                let how = fit(doubt, one);
+                if how != Fit::No {
+                    fits.push((at, how));
+                    claims.push(place);
+                    *is_sent |= doubt.standing == Standing::OnTheWire;
+                }
+            }
+            fitting.push(fits);
+        }
+        Self {
+            doubts,
+            fitting,
+            claimants,
+            may_be_answered,
+        }
+    }
+
+    /// The submission at `place`, with all that nobody claims, and with who else could claim it.
+    pub(super) fn weigh(&self, place: usize, now: Timestamp) -> Weighed {
+        let (Some(doubt), Some(fitting)) = (self.doubts.get(place), self.fitting.get(place)) else {
+            return Weighed::Nothing;
+        };
+        let is_sent = |at: usize| self.may_be_answered.get(at).copied().unwrap_or_default();
+        if fitting
             .iter()
-            .filter(|other| (&other.submission, other.job) != (&doubt.submission, doubt.job));
-        others.filter(|other| fit(other, one) != Fit::No).collect()
-    };
-    let may_be_answered = |one: &Unclaimed| {
-        let mut rivals = rivals(one).into_iter();
-        rivals.any(|rival| rival.standing == Standing::OnTheWire)
-    };
-    if fitting
-        .iter()
-        .any(|(_, one, fit)| *fit == Fit::Unread || may_be_answered(one))
-    {
-        return Weighed::Wait(None);
-    }
-    let names = || fitting.iter().map(|(name, ..)| (*name).clone()).collect();
-    let [(name, one, how)] = fitting.as_slice() else {
-        return if fitting.is_empty() {
-            Weighed::Nothing
-        } else {
-            Weighed::Held(
-                names(),
-                format!("{} remote jobs fit, and it is one at most", fitting.len()),
-            )
+            .any(|(at, how)| *how == Fit::Unread || is_sent(*at))
+        {
+            return Weighed::Wait(None);
+        }
+        let places = || fitting.iter().map(|(at, _)| *at).collect();
+        let [(at, how)] = fitting.as_slice() else {
+            return if fitting.is_empty() {
+                Weighed::Nothing
+            } else {
+                let why = format!("{} remote jobs fit, and it is one at most", fitting.len());
+                Weighed::Held(places(), why)
+            };
         };
-    };
-    let rivals = rivals(one);
-    if let Some(rival) = rivals.first() {
-        let why = match rivals.len() {
-            1 => format!("it may be {} as well", rival.job),
-            more => format!("{more} other jobs may be it as well, such as {}", rival.job),
-        };
-        return Weighed::Held(names(), why);
-    }
-    match how {
-        Fit::Reference => Weighed::Only((*name).clone(), *how),
-        Fit::Inputs | Fit::Time if now < doubt.closes_at => Weighed::Wait(Some(doubt.closes_at)),
-        Fit::Inputs | Fit::Time => Weighed::Only((*name).clone(), *how),
-        Fit::No | Fit::Unread | Fit::Weak => Weighed::Held(
-            names(),
-            "nothing that it shows tells whose it is".to_owned(),
-        ),
+        let claimants = self
+            .claimants
+            .get(*at)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let rival = claimants.iter().find(|other| **other != place);
+        if let Some(rival) = rival.and_then(|rival| self.doubts.get(*rival)) {
+            let why = match claimants.len() - 1 {
+                1 => format!("it may be {} as well", rival.job),
+                more => format!("{more} other jobs may be it as well, such as {}", rival.job),
+            };
+            return Weighed::Held(places(), why);
+        }
+        match how {
+            Fit::Reference => Weighed::Only(*at, *how),
+            Fit::Inputs | Fit::Time if now < doubt.closes_at => {
+                Weighed::Wait(Some(doubt.closes_at))
+            }
+            Fit::Inputs | Fit::Time => Weighed::Only(*at, *how),
+            Fit::No | Fit::Unread | Fit::Weak => {
+                let why = "nothing that it shows tells whose it is".to_owned();
+                Weighed::Held(places(), why)
+            }
+        }
     }
 }
 
@@ -141,22 +170,60 @@ impl Engine {
         self.drop_claimed(key, now, draft).await?;
         let doubts = self.doubts_of(key);
         self.drop_strangers(key, &doubts, now, draft);
-        let found: Vec<(String, Unclaimed)> =
-            self.doubts.of(key).unclaimed.clone().into_iter().collect();
-        for doubt in &doubts {
+        let found = std::mem::take(&mut self.doubts.of(key).unclaimed);
+        let found: Vec<(String, Unclaimed)> = found.into_iter().collect();
+        let table = Table::of(&doubts, &found);
+        let mut claimed = Vec::new();
+        for (place, doubt) in doubts.iter().enumerate() {
             if doubt.standing == Standing::OnTheWire {
                 continue;
             }
-            match weigh(doubt, &doubts, &found, now) {
-                Weighed::Nothing => self.nothing_fits(key, doubt, now, draft),
-                Weighed::Wait(until) => self.weigh_again(key, until),
-                Weighed::Held(names, why) => self.hold(key, doubt, &names, &why, now, draft),
-                Weighed::Only(name, how) => match self.in_the_way(key, doubt, how).await? {
-                    Some(why) => self.hold(key, doubt, &[name], &why, now, draft),
-                    None => self.claim(key, doubt, &name, how, now, draft).await?,
+            let (only, held) = match table.weigh(place, now) {
+                Weighed::Nothing => {
+                    self.nothing_fits(key, doubt, now, draft);
+                    continue;
+                }
+                Weighed::Wait(until) => {
+                    self.weigh_again(key, until);
+                    continue;
+                }
+                Weighed::Only(at, how) => match self.in_the_way(key, doubt, how).await? {
+                    Some(why) => (None, (vec![at], why)),
+                    None => (
+                        found.get(at).map(|(_, one)| (at, one, how)),
+                        Default::default(),
+                    ),
                 },
+                Weighed::Held(places, why) => (None, (places, why)),
+            };
+            match only {
+                Some((at, one, how)) => {
+                    if self.claim(key, doubt, one, how, now, draft).await? {
+                        claimed.push(at);
+                    }
+                }
+                None if doubt.standing == Standing::InDoubt => {
+                    let (places, why) = held;
+                    let one = |at: usize| found.get(at).map(|(_, one)| one);
+                    let candidates = || places.iter().filter_map(|at| one(*at)).collect();
+                    self.tell_candidates(
+                        key,
+                        doubt.job,
+                        &why,
+                        places.len(),
+                        candidates,
+                        now,
+                        draft,
+                    );
+                }
+                None => {}
             }
         }
+        let left = found.into_iter().enumerate();
+        let left = left
+            .filter(|(at, _)| !claimed.contains(at))
+            .map(|(_, one)| one);
+        self.doubts.of(key).unclaimed.extend(left);
         Ok(())
     }
 
@@ -264,27 +331,6 @@ impl Engine {
         self.tell_nothing(key, doubt.job, now, draft);
     }
 
-    fn hold(
-        &mut self,
-        key: &LaneKey,
-        doubt: &Doubt,
-        names: &[String],
-        why: &str,
-        now: Timestamp,
-        draft: &mut Draft,
-    ) {
-        if doubt.standing != Standing::InDoubt {
-            return;
-        }
-        let lane = self.doubts.of(key);
-        let candidates: Vec<Unclaimed> = names
-            .iter()
-            .filter_map(|name| lane.unclaimed.get(name).cloned())
-            .collect();
-        let candidates: Vec<&Unclaimed> = candidates.iter().collect();
-        self.tell_candidates(key, doubt.job, why, &candidates, now, draft);
-    }
-
     /// What an input or a moment alone does not rule out: another row that asks for the same, and a foreign
     /// client that does the same.
     async fn in_the_way(
@@ -324,28 +370,27 @@ impl Engine {
         }
     }
 
-    /// The evidence is one-to-one.
+    /// The evidence is one-to-one. Whether the remote job is somebody's now.
     async fn claim(
         &mut self,
         key: &LaneKey,
         doubt: &Doubt,
-        name: &str,
+        found: &Unclaimed,
         how: Fit,
         now: Timestamp,
         draft: &mut Draft,
-    ) -> Result<(), StoreError> {
-        let Some(found) = self.doubts.of(key).unclaimed.get(name).cloned() else {
-            return Ok(());
-        };
-        let reason = reason(how, &found, doubt.job.kind.provider());
+    ) -> Result<bool, StoreError> {
+        let reason = reason(how, found, doubt.job.kind.provider());
         if doubt.standing == Standing::Past {
-            return self.book_late(key, doubt, &found, reason, now, draft).await;
+            self.book_late(key, doubt, found, reason, now, draft)
+                .await?;
+            return Ok(false);
         }
-        if self.adopt(key, doubt, &found, reason, now, draft) {
-            self.doubts.of(key).unclaimed.remove(name);
-            Self::settle_hook(&found, "done", &format!("it is {}", doubt.job), now, draft);
+        let adopted = self.adopt(key, doubt, found, reason, now, draft);
+        if adopted {
+            Self::settle_hook(found, "done", &format!("it is {}", doubt.job), now, draft);
         }
-        Ok(())
+        Ok(adopted)
     }
 
     fn adopt(

@@ -99,7 +99,7 @@ impl Engine {
         };
         self.hear_feedback(&lane, &account, reply, quota.as_deref(), true, at, draft);
         // What nobody claimed may have waited for this answer.
-        self.doubts.has_news(&lane);
+        self.doubts.was_answered(&lane);
         self.note_trust(&lane, &verdicts, &jobs, reply);
         for (job, verdict) in jobs.iter().zip(verdicts) {
             self.settle_item(&lane, &account, &submission, *job, verdict, at, draft);

@@ -136,8 +136,12 @@ impl Foreign {
                     .body(Bytes::from(body.to_string()))
                     .unwrap();
                 let exchange = provider.handle(now, request);
-                let answer: Value = serde_json::from_slice(exchange.response.body()).unwrap();
-                let id = answer.pointer("/data/id").and_then(Value::as_u64);
+                // What befalls our answers befalls theirs.
+                let answer = serde_json::from_slice::<Value>(exchange.response.body());
+                let id = answer
+                    .unwrap_or_default()
+                    .pointer("/data/id")
+                    .and_then(Value::as_u64);
                 ids.borrow_mut().extend(id.map(|id| id.to_string()));
             }));
             world = world.at(Duration::from_secs(second), happens);
@@ -404,6 +408,8 @@ fn what_was_given_up_and_had_been_accepted_is_adopted_and_booked() {
             Duration::from_secs(80),
             Outside::Command(shot, "resolve", Some("give_up")),
         )
+        // Nothing is left to do by then but to hear of it.
+        .at(minutes(20), Outside::Provider(Box::new(|_, _| {})))
         .end(minutes(60))
         .play(Chances::none());
     check(&summary);
