@@ -17,6 +17,8 @@ mod inserts;
 #[cfg(test)]
 mod kill_loop;
 #[cfg(test)]
+mod resolve;
+#[cfg(test)]
 mod shop;
 #[cfg(test)]
 mod strace;

@@ -23,6 +23,14 @@ Examples:
   vitrine jobs retry image:17 image:18
 ";
 
+const RESOLVE_EXAMPLES: &str = "\
+Examples:
+  vitrine jobs resolve                            what is in doubt, with price and evidence
+  vitrine jobs resolve image:17 --adopt 22292     the provider has it, under this id
+  vitrine jobs resolve --batch spring --resubmit --dry-run
+  vitrine jobs resolve --account shots --give-up --yes
+";
+
 const DEMO_EXAMPLES: &str = "\
 Examples:
   vitrine demo                      a catalog of made-up products
@@ -185,19 +193,65 @@ pub(crate) enum JobsCommand {
         #[arg(required = true)]
         jobs: Vec<JobId>,
     },
-    /// Decide about a job in doubt.
-    Resolve {
-        /// description:ID, image:ID or production:ID.
-        job: JobId,
-        #[command(flatten)]
-        how: ResolveArgs,
-    },
+    /// Show jobs in doubt with price and evidence, or decide about them.
+    #[command(before_help = RESOLVE_EXAMPLES)]
+    Resolve(ResolveArgs),
+}
+
+/// Of `jobs resolve`.
+#[derive(Debug, Args)]
+pub(crate) struct ResolveArgs {
+    /// description:ID, image:ID or production:ID; without any, the jobs in doubt that the filter leaves.
+    #[arg(conflicts_with_all = ["all", "DoubtFilter"])]
+    pub(crate) jobs: Vec<JobId>,
+    /// All jobs in doubt.
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) all: Option<bool>,
+    #[command(flatten)]
+    pub(crate) filter: DoubtFilter,
+    #[command(flatten)]
+    pub(crate) how: Decision,
+    /// Say what would be done, with count and price, and change nothing.
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) dry_run: Option<bool>,
+    /// Do not ask before deciding about more than one job.
+    #[arg(long, short, action = ArgAction::SetTrue)]
+    pub(crate) yes: Option<bool>,
+}
+
+/// Which jobs in doubt, as `jobs list` filters.
+#[derive(Debug, Args)]
+#[group(id = "DoubtFilter", multiple = true)]
+pub(crate) struct DoubtFilter {
+    /// Only this kind.
+    #[arg(long, value_parser = kinds())]
+    pub(crate) kind: Option<JobKind>,
+    /// Only jobs that name this account, or were taken by it.
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// Only this batch.
+    #[arg(long)]
+    pub(crate) batch: Option<String>,
+    /// Only this error code.
+    #[arg(long)]
+    pub(crate) code: Option<String>,
+    /// Only this product (client_product_id).
+    #[arg(long)]
+    pub(crate) product: Option<String>,
+}
+
+impl DoubtFilter {
+    /// Whether it leaves anything out.
+    pub(crate) fn is_given(&self) -> bool {
+        let named = [&self.account, &self.batch, &self.code, &self.product];
+        self.kind.is_some() || named.iter().any(|name| name.is_some())
+    }
 }
 
 /// What is known of a job in doubt.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub(crate) struct ResolveArgs {
+#[group(required = false, multiple = false)]
+pub(crate) struct Decision {
     /// The provider has it, under this id.
     #[arg(long, value_name = "REMOTE_ID")]
     pub(crate) adopt: Option<String>,
@@ -356,8 +410,9 @@ mod tests {
     #[test]
     fn a_doubt_is_resolved_in_exactly_one_way() {
         for words in [
-            &["jobs", "resolve", "image:1"][..],
-            &["jobs", "resolve", "image:1", "--resubmit", "--give-up"],
+            &["jobs", "resolve", "image:1", "--resubmit", "--give-up"][..],
+            &["jobs", "resolve", "image:1", "--all", "--resubmit"],
+            &["jobs", "resolve", "image:1", "--batch", "b", "--resubmit"],
         ] {
             assert_eq!(usage_error(words).exit_code(), 2);
         }

@@ -3,8 +3,9 @@
 
 use domain::JobId;
 use serde_json::json;
+use store::Store;
 
-use crate::cli::{Globals, ResolveArgs};
+use crate::cli::{Decision, Globals};
 use crate::exit::{Code, Failure};
 use crate::opened;
 use crate::output::{print, print_json};
@@ -32,9 +33,9 @@ impl Wish {
         }
     }
 
-    pub(super) fn resolve(how: &ResolveArgs) -> Self {
+    pub(super) fn resolve(how: &Decision) -> Self {
         let value = match &how.adopt {
-            Some(remote_id) => format!("adopt:{remote_id}"),
+            Some(remote_id) => format!("adopt:{}", remote_id.trim()),
             None if how.resubmit.unwrap_or_default() => "resubmit".to_owned(),
             None => "give_up".to_owned(),
         };
@@ -42,6 +43,27 @@ impl Wish {
             command: "resolve",
             value: Some(value),
         }
+    }
+
+    /// The wish in words.
+    pub(super) fn words(&self) -> String {
+        match &self.value {
+            Some(value) => format!("{} {value}", self.command),
+            None => self.command.to_owned(),
+        }
+    }
+}
+
+impl Decision {
+    /// Whether there is one.
+    pub(super) fn is_given(&self) -> bool {
+        let flag = |given: Option<bool>| given.unwrap_or_default();
+        self.adopt.is_some() || flag(self.resubmit) || flag(self.give_up)
+    }
+
+    /// As the worker reads it.
+    pub(super) fn wish(&self) -> Wish {
+        Wish::resolve(self)
     }
 }
 
@@ -57,6 +79,18 @@ pub(super) async fn ask(globals: &Globals, jobs: &[JobId], wish: &Wish) -> Resul
             );
         }
     }
+    let code = write(globals, &store, jobs, wish).await;
+    store.close().await;
+    code
+}
+
+/// Writes the wish for each of the jobs, which are there.
+pub(super) async fn write(
+    globals: &Globals,
+    store: &Store,
+    jobs: &[JobId],
+    wish: &Wish,
+) -> Result<Code, Failure> {
     let mut asked = Vec::new();
     for job in jobs {
         let id = store
@@ -64,7 +98,6 @@ pub(super) async fn ask(globals: &Globals, jobs: &[JobId], wish: &Wish) -> Resul
             .await?;
         asked.push((id, *job));
     }
-    store.close().await;
     if globals.wants_json() {
         let rows: Vec<_> = asked
             .iter()
@@ -75,12 +108,10 @@ pub(super) async fn ask(globals: &Globals, jobs: &[JobId], wish: &Wish) -> Resul
         print_json(&rows)?;
         return Ok(Code::Done);
     }
-    let value = wish.value.as_deref().map(|value| format!(" {value}"));
     for (id, job) in asked {
         print(format!(
-            "{job}: asked to {}{} (command {id}); the worker executes it\n  next: {}",
-            wish.command,
-            value.as_deref().unwrap_or_default(),
+            "{job}: asked to {} (command {id}); the worker executes it, now or when it runs\n  next: {}",
+            wish.words(),
             globals.command(&format!("jobs show {job}"))
         ))?;
     }
@@ -94,7 +125,7 @@ mod tests {
     #[test]
     fn a_wish_is_worded_as_the_worker_reads_it() {
         let resolve = |adopt: Option<&str>, resubmit| {
-            Wish::resolve(&ResolveArgs {
+            Wish::resolve(&Decision {
                 adopt: adopt.map(str::to_owned),
                 resubmit: Some(resubmit),
                 give_up: Some(adopt.is_none() && !resubmit),

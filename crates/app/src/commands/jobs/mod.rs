@@ -2,6 +2,7 @@
 
 mod ask;
 mod list;
+mod resolve;
 mod show;
 mod view;
 
@@ -19,6 +20,6 @@ pub(crate) async fn jobs(globals: &Globals, command: JobsCommand) -> Result<Code
             ask::ask(globals, &jobs, &wish).await
         }
         JobsCommand::Retry { jobs } => ask::ask(globals, &jobs, &Wish::retry()).await,
-        JobsCommand::Resolve { job, how } => ask::ask(globals, &[job], &Wish::resolve(&how)).await,
+        JobsCommand::Resolve(args) => resolve::resolve(globals, &args).await,
     }
 }
