@@ -146,8 +146,8 @@ async fn a_webhook_in_the_inbox_is_evidence_for_the_running_worker() {
         // As the route of ProductAI's webhooks stores it: unsigned, so it is only a reason to look.
         let body = format!("{{\"status\": \"success\", \"job_id\": \"{id}\"}}");
         shop.edit_config(
-            "provider = \"productai\"",
-            "provider = \"productai\"\ntiming = { submit_timeout = \"4s\", longest_accept = \"1s\" }",
+            "submit_timeout = \"10s\"",
+            "submit_timeout = \"4s\", longest_accept = \"1s\"",
         );
         let worker = shop.worker();
         let now = if engine == super::shop::Engine::Sqlite {

@@ -198,23 +198,15 @@ impl Engine {
             };
             match only {
                 Some((at, one, how)) => {
-                    if self.claim(key, doubt, one, how, now, draft).await? {
-                        claimed.push(at);
-                    }
+                    let is_claimed = self.claim(key, doubt, one, how, now, draft).await?;
+                    claimed.extend(is_claimed.then_some(at));
                 }
                 None if doubt.standing == Standing::InDoubt => {
                     let (places, why) = held;
                     let one = |at: usize| found.get(at).map(|(_, one)| one);
                     let candidates = || places.iter().filter_map(|at| one(*at)).collect();
-                    self.tell_candidates(
-                        key,
-                        doubt.job,
-                        &why,
-                        places.len(),
-                        candidates,
-                        now,
-                        draft,
-                    );
+                    let told = (why.as_str(), places.len());
+                    self.tell_candidates(key, doubt.job, told, candidates, now, draft);
                 }
                 None => {}
             }
@@ -316,16 +308,16 @@ impl Engine {
         if by_export && looked.is_none() {
             return;
         }
-        if !by_export && now < doubt.closes_at {
-            self.weigh_again(key, Some(doubt.closes_at));
+        if by_export && planted::has(Bug::ShortExportIsWhole) {
+            if let Some(open) = self.open.get_mut(&doubt.job) {
+                let event = Event::Resolved(domain::Resolution::Resubmit);
+                draft.apply(open, &event, key, now);
+            }
+            self.close_if_over(key, doubt.job, now, draft);
             return;
         }
-        if planted::has(Bug::ShortExportIsWhole)
-            && let Some(open) = self.open.get_mut(&doubt.job)
-        {
-            let event = Event::Resolved(domain::Resolution::Resubmit);
-            draft.apply(open, &event, key, now);
-            self.close_if_over(key, doubt.job, now, draft);
+        if !by_export && now < doubt.closes_at {
+            self.weigh_again(key, Some(doubt.closes_at));
             return;
         }
         self.tell_nothing(key, doubt.job, now, draft);
