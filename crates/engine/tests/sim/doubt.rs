@@ -160,7 +160,7 @@ fn roomy(world: Builder, per_minute: u64) -> Builder {
             let limit = u32::try_from(per_minute).unwrap();
             accounts[1].limits.groups = vec![(
                 "all".to_owned(),
-                vec![domain::Window::rolling(limit.into(), minute)],
+                vec![domain::Window::rolling(limit, minute)],
             )];
         })
 }
