@@ -246,7 +246,7 @@ async fn a_frozen_owner_loses_its_lane_and_what_it_does_after_it_wakes_changes_n
         let late = until_it_asks(&shop, Provider::Productai, Stopwatch::start()).await;
         assert!(late < LEASE, "{late:?}");
         signal(&frozen, "CONT");
-        frozen.until_it_says("the database does not answer").await;
+        frozen.until_it_says("nothing is sent meanwhile").await;
         until_spread(&shop, &[&frozen, &other]).await;
         assert!(
             shop.text("select epoch from lanes where provider = 'productai'")

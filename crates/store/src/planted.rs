@@ -32,13 +32,11 @@ pub enum Bug {
     LinkNotReadAgain,
     /// What is in doubt holds no money back.
     ReservationDropped,
-    /// One bad product fails its whole batch.
-    PoisonSpoilsAll,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::SubmitBeforeIntent,
         Self::BlindRetry,
         Self::RetryOfServerErrors,
@@ -52,7 +50,6 @@ impl Bug {
         Self::BreakerStopsPolls,
         Self::LinkNotReadAgain,
         Self::ReservationDropped,
-        Self::PoisonSpoilsAll,
     ];
 }
 

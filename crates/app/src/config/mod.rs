@@ -3,6 +3,7 @@
 //! Flags go before the environment, the environment before the file, the file before the defaults.
 //! Keys are never in flags or in the file: the file names a variable or another file.
 
+mod pace;
 mod raw;
 mod resolve;
 

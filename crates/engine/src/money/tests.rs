@@ -1,3 +1,5 @@
+//! The books: what a cap lets through, and what it holds back.
+
 use std::collections::BTreeSet;
 
 use domain::spend::OverCap;

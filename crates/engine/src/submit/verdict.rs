@@ -94,7 +94,7 @@ pub(crate) fn verdicts(reply: &Reply, jobs: &[JobId]) -> Vec<ItemVerdict> {
 /// In a batch one bad item spoils all: they are sent apart, and nobody loses an attempt.
 fn of_batch(refusal: &Refusal, jobs: usize) -> Verdict {
     match verdict_of(refusal) {
-        Verdict::Never if jobs > 1 && !planted::has(Bug::PoisonSpoilsAll) => Verdict::Wait,
+        Verdict::Never if jobs > 1 => Verdict::Wait,
         verdict => verdict,
     }
 }

@@ -67,7 +67,6 @@ found! {
     a_breaker_that_stops_polls_is_found: BreakerStopsPolls,
     a_dead_link_not_read_again_is_found: LinkNotReadAgain,
     a_dropped_reservation_is_found: ReservationDropped,
-    a_poisoned_batch_is_found: PoisonSpoilsAll,
 }
 
 #[test]

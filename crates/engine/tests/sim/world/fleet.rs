@@ -2,6 +2,7 @@
 //! long. The locks here stand for PostgreSQL's: one of them per lane, dropped by the server when its
 //! owner dies, and when another process ends the session of an owner that shows no life.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::Timestamp;
@@ -47,9 +48,15 @@ impl World {
         let lifeless = self.now.before(LEASE * 2 / 3);
         let beats = &self.beats;
         let shows_life = |owner: &u64| beats.get(owner).is_some_and(|at| *at >= lifeless);
-        let before = self.locks.len();
-        self.locks.retain(|_, owner| shows_life(owner));
-        if self.locks.len() < before {
+        let lifeless: BTreeSet<u64> = (self.locks.values())
+            .filter(|owner| !shows_life(owner))
+            .copied()
+            .collect();
+        for owner in &lifeless {
+            self.locks.retain(|_, holder| holder != owner);
+            self.forget_answers_of(*owner);
+        }
+        if !lifeless.is_empty() {
             self.saw("a frozen owner lost its lanes");
             self.note(&format!("{who}: ends the session of a lifeless owner"));
         }
@@ -61,6 +68,25 @@ impl World {
             Duration::from_secs(1)
         };
         self.processes[who].tend_at = self.now + every;
+    }
+
+    /// What this process has not made durable by now nobody concludes from, when it wakes: but for paid POSTs
+    /// it is as if the answers had been lost.
+    pub(super) fn forget_answers_of(&mut self, life: u64) {
+        let mut lost = self.timetable.answers_to(life);
+        if let Some(who) = self.alive(life) {
+            let process = &self.processes[who];
+            lost.extend(process.letters.iter().filter_map(|(.., no)| *no));
+            lost.extend(process.unheard_numbers.iter().map(|(no, _)| *no));
+        }
+        for no in lost {
+            self.provider.answer_lost(no);
+        }
+    }
+
+    /// Whether this process has no lane any more, whatever it believes.
+    pub(super) fn is_evicted(&self, life: u64) -> bool {
+        self.is_fleet() && !self.locks.values().any(|owner| *owner == life)
     }
 
     /// Takes free lanes: its share, or any that stays free.

@@ -33,7 +33,7 @@ pub(super) struct Process {
     /// Reported, and not yet durable.
     pub(super) unheard: Vec<Report>,
     /// The provider's numbers of the requests whose answers are not yet durable.
-    unheard_numbers: Vec<(u64, u64)>,
+    pub(super) unheard_numbers: Vec<(u64, u64)>,
     /// Counts its sessions: what an earlier one asked, a later one may not conclude from.
     pub(super) session: u64,
     /// In which session each flight was handed out.
@@ -281,6 +281,9 @@ impl World {
     pub(super) fn end_session(&mut self, who: usize) {
         let life = self.processes[who].life;
         self.locks.retain(|_, owner| *owner != life);
+        if self.is_fleet() {
+            self.forget_answers_of(life);
+        }
         let process = &mut self.processes[who];
         process.end_session();
         process.due = self.now + Duration::from_millis(100);

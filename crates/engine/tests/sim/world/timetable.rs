@@ -62,6 +62,15 @@ impl Timetable {
         self.coming.remove(&id)
     }
 
+    /// The provider's numbers of the answers that are on their way to this process.
+    pub(super) fn answers_to(&self, life: u64) -> Vec<u64> {
+        let of = |what: &Coming| match what {
+            Coming::Deliver(_, _, whose, no) if *whose == life => *no,
+            _ => None,
+        };
+        self.coming.values().filter_map(of).collect()
+    }
+
     /// Drops what `gone` says, looking at each in the order in which it was added.
     pub(super) fn drop_where(&mut self, mut gone: impl FnMut(&Coming) -> bool) {
         self.coming.retain(|_, what| !gone(what));

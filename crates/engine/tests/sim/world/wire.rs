@@ -77,6 +77,9 @@ impl World {
                 (Said::Fetched(result), at, None)
             }
         };
+        if self.is_evicted(life) {
+            self.lose_answer(no);
+        }
         match self.alive(life) {
             Some(who) => {
                 let coming = Coming::Deliver(flight, said, life, no);
