@@ -16,7 +16,6 @@ use super::{Config, ConfigError, Environment, secret};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// Room for the files that are on their way at any moment, and for months of notes.
 const RESERVE: u64 = 200_000_000;
