@@ -1,6 +1,8 @@
 //! Bringing files home. A link is a secret that dies: it is read right before the fetch, read again
 //! when it is dead, and kept nowhere. A file that is here is a row as soon as it is whole.
 
+use std::time::Duration;
+
 use domain::{Event, Fault, JobId, Provider, Status, Timestamp};
 use providers::{RemoteDeliverable, RemoteJob, SignedUrl};
 use sha2::{Digest, Sha256};
@@ -17,6 +19,14 @@ use crate::submit::hex;
 
 /// Downloads under way at once in one lane.
 const AT_ONCE: usize = 16;
+
+/// What was paid for lies there and its link dies: however often it failed, it is tried again after this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// How long a job's files wait after so many failures.
+fn pause(account: &Account, failures: u32) -> Duration {
+    account.timing.retry(failures).min(LONGEST_PAUSE)
+}
 
 impl Engine {
     /// The provider has files for us. An image's link came with the news; a production's list is read.
@@ -114,7 +124,7 @@ impl Engine {
             let capture = open.capture.get_or_insert_default();
             capture.failures += 1;
             capture.needs_links = true;
-            capture.not_before = Some(at + pace.max(account.timing.retry(capture.failures)));
+            capture.not_before = Some(at + pace.max(pause(account, capture.failures)));
         }
     }
 
@@ -209,7 +219,7 @@ impl Engine {
                 | CaptureTrouble::Storage(why)),
             ) => {
                 capture.failures += 1;
-                let wait = account.timing.retry(capture.failures - 1);
+                let wait = pause(&account, capture.failures - 1);
                 capture.not_before = Some(at + wait);
                 // A link that fails for whatever reason at the second try may be stale.
                 let stale = capture.failures > 1 && !matches!(trouble, CaptureTrouble::Storage(_));

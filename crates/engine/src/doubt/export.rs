@@ -16,7 +16,10 @@ use crate::open::OpenJob;
 use crate::planner::Engine;
 
 /// Looks at the export grow as far apart as this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// From this age on a doubt is looked at once an hour.
+const OLD: Duration = Duration::from_secs(86_400);
 
 /// The JAKOV project that a job was submitted to.
 pub(crate) fn project_of(open: &OpenJob, account: &Account) -> Option<String> {
@@ -72,7 +75,8 @@ impl Engine {
             open.asking = false;
             let planned = open.job.work.submitted_at.unwrap_or(at);
             let pause = at.since(planned).max(account.timing.evidence_first);
-            open.next_read = at + pause.min(LONGEST_PAUSE);
+            let longest = if pause < OLD { LONGEST_PAUSE } else { OLD / 24 };
+            open.next_read = at + pause.min(longest);
             if let Some(products) = products {
                 open.looked.at_export(products.len(), at);
             }

@@ -72,7 +72,7 @@ impl World {
 
     /// What this process has not made durable by now nobody concludes from, when it wakes: but for paid POSTs
     /// it is as if the answers had been lost.
-    pub(super) fn forget_answers_of(&mut self, life: u64) {
+    fn forget_answers_of(&mut self, life: u64) {
         let mut lost = self.timetable.answers_to(life);
         if let Some(who) = self.alive(life) {
             let process = &self.processes[who];

@@ -281,9 +281,6 @@ impl World {
     pub(super) fn end_session(&mut self, who: usize) {
         let life = self.processes[who].life;
         self.locks.retain(|_, owner| *owner != life);
-        if self.is_fleet() {
-            self.forget_answers_of(life);
-        }
         let process = &mut self.processes[who];
         process.end_session();
         process.due = self.now + Duration::from_millis(100);
@@ -322,6 +319,7 @@ impl World {
             _ => FuseMode::BeforeBegin,
         };
         self.store.set_fuse(Some(Fuse { nth: 1, mode }));
+        self.is_durable_all_the_same = mode == FuseMode::AfterCommit;
         Some(place)
     }
 
@@ -374,7 +372,7 @@ impl World {
             Err(error) => {
                 self.processes[who].unheard = reports;
                 // After the commit these answers are durable, and a replaced owner's are not concluded from.
-                if trouble != Some(Place::AfterCommit) || replaced {
+                if !self.is_durable_all_the_same || replaced {
                     self.processes[who].unheard_numbers = numbers;
                 } else {
                     self.lose_stale(who, numbers);

@@ -60,15 +60,15 @@ impl World {
         let (said, at, no) = match act {
             Act::Send { account, call, .. } => {
                 let client = self.client(&account);
-                let exchange = self
-                    .provider
-                    .handle(self.now.as_millis(), client.request(&call));
+                let request = client.request(&call);
+                let path = request.uri().path().to_owned();
+                let exchange = self.provider.handle(self.now.as_millis(), request);
                 let (answer, at) = self.on_the_way_back(exchange.delivery, exchange.response);
                 let wall = self.wall() + at.since(self.now);
                 let reply = client.read(&call, answer, wall);
                 let status = reply.http_status;
                 let who = self.alive(life);
-                self.note(&format!("{} {status:?} to {who:?}", call.verb()));
+                self.note(&format!("{} {path} {status:?} to {who:?}", call.verb()));
                 (Said::Reply(Box::new(reply)), at, Some(exchange.request_no))
             }
             Act::Fetch { wanted, .. } => {
