@@ -12,6 +12,8 @@ pub(super) struct Fate {
     deaths: u64,
     /// The second death, in the recovery, comes after so many points.
     soon: u32,
+    /// Whether the transaction that fails is committed, and only its answer is lost.
+    pub(super) is_durable_all_the_same: bool,
 }
 
 impl Fate {
@@ -22,6 +24,7 @@ impl Fate {
             points: 0,
             deaths: 0,
             soon: 0,
+            is_durable_all_the_same: false,
         }
     }
 

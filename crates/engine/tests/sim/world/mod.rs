@@ -214,7 +214,6 @@ impl Builder {
             rings: self.rings,
             rng: fastrand::Rng::with_seed(seed),
             fate: Fate::new(seed, chances),
-            is_durable_all_the_same: false,
             provider: Sandbox::new(options),
             accounts,
             lanes,
@@ -266,8 +265,6 @@ pub(crate) struct World {
     rings: bool,
     rng: fastrand::Rng,
     fate: Fate,
-    /// Whether the transaction that fails is committed, and only its answer is lost.
-    is_durable_all_the_same: bool,
     pub(crate) provider: Sandbox,
     accounts: Vec<Account>,
     lanes: Vec<(LaneKey, Provider)>,

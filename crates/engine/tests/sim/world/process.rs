@@ -319,7 +319,7 @@ impl World {
             _ => FuseMode::BeforeBegin,
         };
         self.store.set_fuse(Some(Fuse { nth: 1, mode }));
-        self.is_durable_all_the_same = mode == FuseMode::AfterCommit;
+        self.fate.is_durable_all_the_same = mode == FuseMode::AfterCommit;
         Some(place)
     }
 
@@ -372,7 +372,7 @@ impl World {
             Err(error) => {
                 self.processes[who].unheard = reports;
                 // After the commit these answers are durable, and a replaced owner's are not concluded from.
-                if !self.is_durable_all_the_same || replaced {
+                if !self.fate.is_durable_all_the_same || replaced {
                     self.processes[who].unheard_numbers = numbers;
                 } else {
                     self.lose_stale(who, numbers);
