@@ -126,11 +126,17 @@ fn can_trace() -> bool {
     false
 }
 
+/// Seconds after which a traced run waits for a disk that stays broken.
+const WAITS_FOR_GOOD: &str = "15";
+
 /// Runs the worker, or another program that works as it does, under `strace`; the log is kept beside
 /// the database.
 fn traced(shop: &Shop, program: Option<&Path>, words: &[String]) -> (Output, String) {
     let log = shop.path().join("strace.log");
-    let mut strace = Command::new("strace");
+    // A fault is counted in each thread, and a worker that opens its database anew does so in a fresh one: for
+    // it the disk fails for good, and it waits, as it should. It is then killed, with its whole group.
+    let mut strace = Command::new("timeout");
+    strace.args(["--signal=KILL", WAITS_FOR_GOOD, "strace"]);
     strace.args(["-f", "-y", "-qq", "-o"]).arg(&log).args(words);
     let output = tokio::task::block_in_place(|| finished(under_strace(strace, shop, program)));
     let bytes = std::fs::read(&log).unwrap_or_default();
