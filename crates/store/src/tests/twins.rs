@@ -173,7 +173,7 @@ fn normal(mut row: serde_json::Value) -> serde_json::Value {
             *value = serde_json::Value::Null;
         } else if let Ok(moment) = moment {
             *value = moment.to_string().into();
-        } else if name == "detail" && !text.is_empty() {
+        } else if ["detail", "verdicts"].contains(&name.as_str()) && !text.is_empty() {
             *value = serde_json::from_str(&text).unwrap();
         }
     }
