@@ -3,13 +3,14 @@
 
 use domain::{JobId, Timestamp};
 use providers::{Call, Outcome, Refusal, Reply};
-use store::{LaneKey, NewRequest};
+use store::LaneKey;
 
 use super::fit::{Fit, Reading, Standing, Unclaimed, fit};
 use crate::account::Account;
-use crate::draft::{Draft, Intent};
+use crate::draft::Draft;
 use crate::flight::Flight;
-use crate::planner::{Engine, send};
+use crate::planner::Engine;
+use crate::read::Ask;
 
 /// Reads that told nothing before a remote job is left alone.
 const TRIES: u32 = 5;
@@ -41,13 +42,6 @@ impl Engine {
         let Some(account) = self.accounts_of(key).into_iter().next() else {
             return;
         };
-        let Some(places) = self
-            .lanes
-            .get_mut(key)
-            .and_then(|lane| lane.take(group, None, false, now))
-        else {
-            return;
-        };
         let lane = self.doubts.of(key);
         let Some(name) = lane.next_to_read().map(|(name, _)| name.to_owned()) else {
             return;
@@ -60,35 +54,24 @@ impl Engine {
         };
         found.read = Reading::Asked(failures);
         let remote_id = found.remote.remote_id.clone();
-        let flight = self.ids.next(now);
-        let call = Call::Status {
-            remote_id: remote_id.clone(),
-            location: None,
-        };
-        let request = NewRequest {
-            id: flight.clone(),
-            lane: key.clone(),
-            account: account.name.clone(),
-            endpoints: group.to_owned(),
+        let ask = Ask {
+            account: &account,
+            group,
             // Not `status`: it says nothing about the job that it serves.
-            verb: "evidence".to_owned(),
+            verb: "evidence",
             job: Some(job),
-            submission: None,
-            quota: None,
-            sent_at: now,
+            call: Call::Status {
+                remote_id: remote_id.clone(),
+                location: None,
+            },
         };
-        let meaning = Flight::Unclaimed {
+        let means = |places| Flight::Unclaimed {
             lane: key.clone(),
             account: account.name.clone(),
             remote_id,
             places,
         };
-        self.flights.insert(flight.clone(), meaning);
-        draft.intents.push(Intent::Read {
-            lane: key.clone(),
-            request: Box::new(request),
-            act: Box::new(send(&flight, &account, call)),
-        });
+        self.ask(key, ask, means, now, draft);
     }
 
     /// What the read told.

@@ -7,12 +7,13 @@
 
 use domain::{Provider, Timestamp};
 use providers::{Call, Outcome, Refusal, Reply};
-use store::{AccountCommandDone, LaneKey, NewRequest, Pause, StoreError};
+use store::{AccountCommandDone, LaneKey, Pause, StoreError};
 
 use crate::account::Account;
-use crate::draft::{Draft, Intent};
+use crate::draft::Draft;
 use crate::flight::Flight;
-use crate::planner::{Engine, Wake, send};
+use crate::planner::{Engine, Wake};
+use crate::read::Ask;
 use crate::submit::is_misdirected;
 
 /// The paid POSTs of a lane, apart from its reads.
@@ -157,37 +158,24 @@ impl Engine {
         let Some(account) = self.accounts_of(key).into_iter().next() else {
             return;
         };
-        let Some(lane) = self.lanes.get_mut(key) else {
-            return;
-        };
-        let Some(places) = lane.take(group, None, false, now) else {
-            return;
-        };
-        lane.balance.asking = true;
-        let flight = self.ids.next(now);
         let call = Call::Credits;
-        let request = NewRequest {
-            id: flight.clone(),
-            lane: key.clone(),
-            account: account.name.clone(),
-            endpoints: group.to_owned(),
-            verb: call.verb().to_owned(),
+        let ask = Ask {
+            account: &account,
+            group,
+            verb: call.verb(),
             job: None,
-            submission: None,
-            quota: None,
-            sent_at: now,
+            call,
         };
-        let meaning = Flight::Credits {
+        let means = |places| Flight::Credits {
             lane: key.clone(),
             account: account.name.clone(),
             places,
         };
-        self.flights.insert(flight.clone(), meaning);
-        draft.intents.push(Intent::Read {
-            lane: key.clone(),
-            request: Box::new(request),
-            act: Box::new(send(&flight, &account, call)),
-        });
+        if self.ask(key, ask, means, now, draft)
+            && let Some(lane) = self.lanes.get_mut(key)
+        {
+            lane.balance.asking = true;
+        }
     }
 
     /// The balance was read, or could not be.

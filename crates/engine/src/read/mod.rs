@@ -5,3 +5,5 @@
 mod feedback;
 mod hear;
 mod plan;
+
+pub(crate) use plan::Ask;

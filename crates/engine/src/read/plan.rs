@@ -34,6 +34,19 @@ enum Due {
     Poll,
 }
 
+/// A request that is not paid for.
+pub(crate) struct Ask<'a> {
+    /// With whose key.
+    pub(crate) account: &'a Account,
+    /// Whose budget it takes.
+    pub(crate) group: &'a str,
+    /// Its word in the ledger of requests.
+    pub(crate) verb: &'a str,
+    /// Which job it serves.
+    pub(crate) job: Option<JobId>,
+    pub(crate) call: Call,
+}
+
 impl Engine {
     pub(crate) async fn plan_requests(
         &mut self,
@@ -258,46 +271,69 @@ impl Engine {
         let Some((account, call)) = self.read_call(due, job) else {
             return;
         };
-        let Some(lane) = self.lanes.get_mut(key) else {
-            return;
-        };
-        let Some(places) = lane.take(group, None, false, now) else {
-            return;
-        };
-        let flight = self.ids.next(now);
         let verb = match due {
             Due::Links | Due::Source if account.provider != Provider::Jarai => "link",
             Due::Cancel | Due::Evidence | Due::Unclaimed | Due::Links | Due::Source | Due::Poll => {
                 call.verb()
             }
         };
+        let project = match &call {
+            Call::Export { project_id, .. } => Some(project_id.clone()),
+            _ => None,
+        };
+        let means = |places| match project {
+            Some(project) => Flight::Export {
+                lane: key.clone(),
+                account: account.name.clone(),
+                job,
+                project,
+                places,
+            },
+            None => meaning(due, key, &account, job, places),
+        };
+        let ask = Ask {
+            account: &account,
+            group,
+            verb,
+            job: Some(job),
+            call,
+        };
+        self.ask(key, ask, means, now, draft);
+    }
+
+    /// Takes a place in the budget and puts down the intent of a request that is not paid for; `means` says
+    /// what its answer is about. Whether there was a place.
+    pub(crate) fn ask(
+        &mut self,
+        key: &LaneKey,
+        ask: Ask<'_>,
+        means: impl FnOnce(Places) -> Flight,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> bool {
+        let lane = self.lanes.get_mut(key);
+        let Some(places) = lane.and_then(|lane| lane.take(ask.group, None, false, now)) else {
+            return false;
+        };
+        let flight = self.ids.next(now);
         let request = NewRequest {
             id: flight.clone(),
             lane: key.clone(),
-            account: account.name.clone(),
-            endpoints: group.to_owned(),
-            verb: verb.to_owned(),
-            job: Some(job),
+            account: ask.account.name.clone(),
+            endpoints: ask.group.to_owned(),
+            verb: ask.verb.to_owned(),
+            job: ask.job,
             submission: None,
             quota: None,
             sent_at: now,
         };
-        let meaning = match &call {
-            Call::Export { project_id, .. } => Flight::Export {
-                lane: key.clone(),
-                account: account.name.clone(),
-                job,
-                project: project_id.clone(),
-                places,
-            },
-            _ => meaning(due, key, &account, job, places),
-        };
-        self.flights.insert(flight.clone(), meaning);
+        self.flights.insert(flight.clone(), means(places));
         draft.intents.push(Intent::Read {
             lane: key.clone(),
             request: Box::new(request),
-            act: Box::new(send(&flight, &account, call)),
+            act: Box::new(send(&flight, ask.account, ask.call)),
         });
+        true
     }
 
     /// What is to be asked about this job next, and when.
