@@ -47,6 +47,9 @@ pub enum Act {
         account: String,
         /// What to send.
         call: Call,
+        /// Too late from then on: whoever waits for its answer has given it up. A process that was frozen
+        /// before it sent must not send after that.
+        not_after: Timestamp,
     },
     /// Bring a file home.
     Fetch {

@@ -112,7 +112,9 @@ impl Hands {
         self.tasks.spawn(async move {
             let flight = act.flight().clone();
             let said = match act {
-                Act::Send { call, .. } if permit.stands(clock.now()) => {
+                Act::Send {
+                    call, not_after, ..
+                } if permit.stands(clock.now()) && clock.now() < not_after => {
                     reach.send(&call, clock.as_ref()).await
                 }
                 Act::Send { call, .. } => reach.not_sent(&call, clock.as_ref()),
@@ -130,7 +132,7 @@ impl Hands {
 impl Reach {
     /// Surely no byte left: whoever owns the lane now sends it, or this process a little later.
     fn not_sent(&self, call: &Call, clock: &dyn Clock) -> Said {
-        let why = "the hold on the lane was not certain at that moment".to_owned();
+        let why = "it would have left too late, or the hold on the lane was not certain".to_owned();
         let answer = Err(SendError::NotSent(why));
         Said::Reply(Box::new(self.client.read(call, answer, clock.now())))
     }

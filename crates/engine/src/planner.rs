@@ -130,6 +130,7 @@ impl Engine {
     pub fn notice_writes(&mut self) {
         for lane in self.lanes.values_mut() {
             lane.idle_until = None;
+            lane.answers_at = Timestamp::default();
         }
         self.commands_at = Timestamp::default();
         self.doubts.inbox_at = Timestamp::default();
@@ -485,11 +486,17 @@ fn answered_of(report: &Report) -> RequestAnswered {
     }
 }
 
-/// A send whose slot is durable.
-pub(crate) fn send(flight: &FlightId, account: &Account, call: providers::Call) -> Act {
+/// A send whose slot is durable, decided `now`.
+pub(crate) fn send(
+    flight: &FlightId,
+    account: &Account,
+    call: providers::Call,
+    now: Timestamp,
+) -> Act {
     Act::Send {
         flight: flight.clone(),
         account: account.name.clone(),
         call,
+        not_after: now + account.timing.submit_timeout,
     }
 }

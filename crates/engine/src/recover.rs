@@ -24,6 +24,9 @@ pub(crate) const ON_ITS_WAY: Duration = Duration::from_secs(3);
 /// How often answers that an earlier owner may bring are looked for while they are waited for.
 const LOOK_FOR_ANSWERS: Duration = Duration::from_secs(1);
 
+/// The longest between two looks for an answer to what is in doubt already.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
+
 /// Why a submission has no answer in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
@@ -193,7 +196,8 @@ impl Engine {
 
     fn look_again(&self, key: &LaneKey) -> Duration {
         let account = self.accounts.values().find(|account| account.lane == *key);
-        account.map_or(LOOK_FOR_ANSWERS, |account| account.timing.look_again)
+        let look_again = account.map_or(LOOK_FOR_ANSWERS, |account| account.timing.look_again);
+        look_again.min(LONGEST_LOOK)
     }
 
     /// Nobody knows whether the bytes arrived.

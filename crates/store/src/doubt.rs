@@ -16,7 +16,7 @@ statements! {
         sqlite: "select json_object('id', id, 'account', account, 'dedupe_key', dedupe_key, \
               'received_at', received_at, 'body', body, 'note', note) \
             from webhook_inbox where state in ('open', 'parked') and state = ?1 \
-              and account in (select value from json_each(?2)) order by id limit ?3",
+              and account in (select value from json_each(?2)) order by id limit ?3 + 0",
         postgres: "select row_to_json(r)::text from (select id, account, dedupe_key, received_at, body, note \
             from webhook_inbox where state in ('open', 'parked') and state = $1 \
               and account in (select jsonb_array_elements_text($2::jsonb)) order by id limit $3) r",
@@ -25,7 +25,7 @@ statements! {
         sqlite: "select json_object('id', id, 'account', account, 'dedupe_key', dedupe_key, \
               'received_at', received_at, 'body', body, 'note', note) \
             from webhook_inbox where state = 'ignored' and decided_at >= ?1 \
-              and account in (select value from json_each(?2)) order by decided_at desc, id limit ?3",
+              and account in (select value from json_each(?2)) order by decided_at desc, id limit ?3 + 0",
         postgres: "select row_to_json(r)::text from (select id, account, dedupe_key, received_at, body, note \
             from webhook_inbox where state = 'ignored' and decided_at >= $1::timestamptz \
               and account in (select jsonb_array_elements_text($2::jsonb)) order by decided_at desc, id limit $3) r",
@@ -35,7 +35,7 @@ statements! {
         sqlite: concat!("select ", submission_json!(),
             " where j.account in (select value from json_each(?1)) and j.outcome = 'unknown' \
             and (j.ended_at is not null or j.released_at is not null) and s.planned_at >= ?2 \
-            order by s.planned_at desc, s.id, j.ordinal limit ?3"),
+            order by s.planned_at desc, s.id, j.ordinal limit ?3 + 0"),
         postgres: concat!("select row_to_json(r)::text from (select ", submission_columns!(),
             " where j.account in (select jsonb_array_elements_text($1::jsonb)) and j.outcome = 'unknown' \
             and (j.ended_at is not null or j.released_at is not null) and s.planned_at >= $2::timestamptz \

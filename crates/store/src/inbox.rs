@@ -13,7 +13,7 @@ statements! {
     OPEN_COMMANDS: Sql = Sql {
         sqlite: "select json_object('id', id, 'job', kind || ':' || job_id, 'command', command, 'value', value, \
               'created_at', created_at) \
-            from job_commands where done_at is null order by id limit ?1",
+            from job_commands where done_at is null order by id limit ?1 + 0",
         postgres: "select row_to_json(r)::text from (select id, kind || ':' || job_id as job, command, value, \
               created_at \
             from job_commands where done_at is null order by id limit $1) r",
@@ -34,7 +34,7 @@ statements! {
     OPEN_WEBHOOKS: Sql = Sql {
         sqlite: "select json_object('id', id, 'account', account, 'dedupe_key', dedupe_key, \
               'received_at', received_at, 'body', body) \
-            from webhook_inbox where state in ('open', 'parked') order by id limit ?1",
+            from webhook_inbox where state in ('open', 'parked') order by id limit ?1 + 0",
         postgres: "select row_to_json(r)::text from (select id, account, dedupe_key, received_at, body \
             from webhook_inbox where state in ('open', 'parked') order by id limit $1) r",
     };

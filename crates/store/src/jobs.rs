@@ -98,20 +98,20 @@ macro_rules! next_in_turn {
                     select id from ", $table, " indexed by ", $table, "_next_of_batch where ", waits!(), " \
                       and coalesce(account, '') = batches.stream and coalesce(batch, '') = batches.label \
                       and (run_at is null or run_at <= ?3) and (not_before is null or not_before <= ?3) \
-                    order by ", turn!(), " limit ?4) \
+                    order by ", turn!(), " limit ?4 + 0) \
                   where batches.label is not null \
                   union \
                   select j.id from streams cross join ", $table, " as j on j.id in ( \
                     select id from ", $table, " indexed by ", $table, "_next_of_all where ", waits!(), " \
                       and coalesce(account, '') = streams.stream \
                       and (run_at is null or run_at <= ?3) and (not_before is null or not_before <= ?3) \
-                    order by ", turn!(), " limit ?5)), \
+                    order by ", turn!(), " limit ?5 + 0)), \
                 ranked (job, place) as ( \
                   select id, row_number() over ( \
                     partition by coalesce(batch, ''), priority order by coalesce(run_at, created_at), id) \
                   from candidates cross join ", $table, " on id = job) \
                 select ", $json!(), " from ranked cross join ", $table, " on id = job \
-                order by priority desc, place, coalesce(run_at, created_at), id limit ?5"
+                order by priority desc, place, coalesce(run_at, created_at), id limit ?5 + 0"
             ),
             postgres: concat!(
                 "with recursive streams (stream) as (select $1::text union all select '' where $2::bigint = 1), \
@@ -200,7 +200,7 @@ macro_rules! of_unknown_account {
                 select ", $json!(), " from names cross join ", $table, " indexed by ", $table, "_next_of_all \
                 where name is not null and not (name = '' and ?2 = 1) \
                   and name not in (select value from json_each(?1)) \
-                  and coalesce(account, '') = name and ", waits!(), " limit ?3"
+                  and coalesce(account, '') = name and ", waits!(), " limit ?3 + 0"
             ),
             postgres: concat!(
                 "with recursive names (name) as ( \
@@ -227,7 +227,7 @@ macro_rules! of_known_account {
                 "select ", $json!(), " from ", $table, " \
                 where status = 'pending' and error_code = 'unknown_account' and coalesce(account, '') in ( \
                   select value from json_each(?1) union all select '' where ?2 = 1) \
-                order by coalesce(account, ''), id limit ?3"
+                order by coalesce(account, ''), id limit ?3 + 0"
             ),
             postgres: concat!(
                 "select row_to_json(r)::text from (select ", $columns!(), " from ", $table, " \
@@ -248,7 +248,7 @@ macro_rules! page {
                 "select ", $json!(), " from ", $table, " where ", $sqlite, " id > ?1 \
                 and (?3 is null or status = ?3) and (?4 is null or coalesce(taken_by, account) = ?4) \
                 and (?5 is null or batch = ?5) and (?6 is null or error_code = ?6) \
-                and (?7 is null or client_product_id = ?7) order by id limit ?2"
+                and (?7 is null or client_product_id = ?7) order by id limit ?2 + 0"
             ),
             postgres: concat!(
                 "select row_to_json(r)::text from (select ", $columns!(), " from ", $table, " where ", $postgres,

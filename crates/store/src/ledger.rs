@@ -119,8 +119,18 @@ statements! {
         postgres: concat!("select row_to_json(r)::text from (select ", event_columns!(),
             " from job_events where kind = $1 and job_id = $2 order by seq) r"),
     };
+    /// Parameters: a kind, the name of an event, jobs of that kind.
+    LAST_EVENTS: Sql = Sql {
+        sqlite: concat!("select ", event_json!(), " from job_events where seq in ( \
+              select max(seq) from job_events where kind = ?1 and event = ?2 \
+                and job_id in (select value from json_each(?3)) group by job_id) order by seq"),
+        postgres: concat!("select row_to_json(r)::text from (select ", event_columns!(),
+            " from job_events where seq in ( \
+              select max(seq) from job_events where kind = $1 and event = $2 \
+                and job_id in (select jsonb_array_elements($3::jsonb)::bigint) group by job_id) order by seq) r"),
+    };
     EVENTS_AFTER: Sql = Sql {
-        sqlite: concat!("select ", event_json!(), " from job_events where seq > ?1 order by seq limit ?2"),
+        sqlite: concat!("select ", event_json!(), " from job_events where seq > ?1 order by seq limit ?2 + 0"),
         postgres: concat!("select row_to_json(r)::text from (select ", event_columns!(),
             " from job_events where seq > $1 order by seq limit $2) r"),
     };
@@ -215,6 +225,29 @@ impl Store {
     /// When the database cannot be read.
     pub async fn events(&self, job: JobId) -> Result<Vec<EventRow>, StoreError> {
         self.read("job_events", &EVENTS_OF_JOB, of_job(job)).await
+    }
+
+    /// The latest event of this name of each of these jobs that has one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn last_events(
+        &self,
+        jobs: &[JobId],
+        event: &str,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let mut all = Vec::new();
+        for kind in JobKind::ALL {
+            let ids: Vec<i64> = (jobs.iter().filter(|job| job.kind == kind))
+                .map(|job| job.id)
+                .collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let args = vec![kind.as_str().into(), event.into(), list(&ids)?];
+            all.extend(self.read("job_events", &LAST_EVENTS, args).await?);
+        }
+        Ok(all)
     }
 
     /// The timeline of all jobs after `seq`. Commits come in the order of their numbers: who remembers the

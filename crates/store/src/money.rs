@@ -40,7 +40,7 @@ macro_rules! held_for_money {
                 "select ", $json!(), " from ", $table, " indexed by ", $table, "_of_error \
                 where error_code in ('spend_cap', 'price_unknown') and status = 'pending' and id > ?3 \
                   and (coalesce(account, '') = ?1 or (coalesce(account, '') = '' and ?2 = 1)) \
-                order by id limit ?4"
+                order by id limit ?4 + 0"
             ),
             postgres: concat!(
                 "select row_to_json(r)::text from (select ", $columns!(), " from ", $table, " \
@@ -78,7 +78,7 @@ statements! {
         sqlite: concat!("select json_object('batch', batch, 'booked', booked, 'reserved', reserved, 'in_doubt', in_doubt) \
             from (select j.batch as batch, ", sums!(), " from submission_jobs j \
               where j.account = ?1 and j.batch is not null group by 1 \
-              having ", taken!(), " >= ?2 order by ", taken!(), " desc, 1 limit ?3)"),
+              having ", taken!(), " >= ?2 order by ", taken!(), " desc, 1 limit ?3 + 0)"),
         postgres: concat!("select row_to_json(r)::text from (select j.batch as batch, ", sums!(), " \
               from submission_jobs j where j.account = $1 and j.batch is not null group by 1 \
               having ", taken!(), " >= $2::bigint order by ", taken!(), " desc, 1 limit $3::bigint) r"),
@@ -86,7 +86,7 @@ statements! {
     OPEN_ACCOUNT_COMMANDS: Sql = Sql {
         sqlite: "select json_object('id', id, 'account', account, 'command', command, 'outcome', outcome) \
             from account_commands where done_at is null and account in (select value from json_each(?1)) \
-            order by id limit ?2",
+            order by id limit ?2 + 0",
         postgres: "select row_to_json(r)::text from (select id, account, command, outcome \
             from account_commands where done_at is null and account in (select jsonb_array_elements_text($1::jsonb)) \
             order by id limit $2::bigint) r",

@@ -159,5 +159,7 @@ fn readers(connect: SqliteConnectOptions) -> SqlitePool {
     SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(ACQUIRE)
+        // Nobody can end our connection to a file: asking it first would cost as much as most reads.
+        .test_before_acquire(false)
         .connect_lazy_with(connect.pragma("query_only", "on"))
 }

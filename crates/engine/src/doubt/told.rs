@@ -184,13 +184,11 @@ impl Engine {
             })
             .map(|open| open.job.id)
             .collect();
-        for job in in_doubt {
-            let events = self.store.events(job).await?;
-            let last = events.iter().rev().find(|event| event.event == LOOKED);
-            let Some(open) = self.open.get_mut(&job) else {
+        for event in self.store.last_events(&in_doubt, LOOKED).await? {
+            let Some(open) = self.open.get_mut(&event.job) else {
                 continue;
             };
-            if let Some(event) = last.filter(|e| e.submission.as_ref() == Some(&open.submission)) {
+            if event.submission.as_ref() == Some(&open.submission) {
                 open.looked.recall(&event.detail, event.at);
             }
         }

@@ -331,7 +331,7 @@ impl Engine {
         draft.intents.push(Intent::Read {
             lane: key.clone(),
             request: Box::new(request),
-            act: Box::new(send(&flight, ask.account, ask.call)),
+            act: Box::new(send(&flight, ask.account, ask.call, now)),
         });
         true
     }

@@ -77,7 +77,7 @@ impl Engine {
             request,
             jobs: load.open,
             changes: load.changes,
-            act: send(&flight, &account, call),
+            act: send(&flight, &account, call, now),
             places,
         })));
     }

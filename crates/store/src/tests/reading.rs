@@ -19,6 +19,7 @@ on_both!(
     counts_add_up_to_what_was_inserted,
     money_is_counted_by_outcome,
     events_after_a_number_come_in_order,
+    the_last_event_of_a_name_is_found_for_many_jobs_at_once,
     a_thousand_batches_do_not_hide_an_urgent_job,
 );
 
@@ -319,6 +320,34 @@ async fn events_after_a_number_come_in_order(fresh: Fresh) {
         serde_json::json!({ "text": "c", "n": [1, null, 2.5] })
     );
     assert_eq!(fresh.store.events(job.id).await.unwrap().len(), 3);
+}
+
+async fn the_last_event_of_a_name_is_found_for_many_jobs_at_once(fresh: Fresh) {
+    let (one, two, none) = (
+        fresh.description("1").await.id,
+        fresh.description("2").await.id,
+        fresh.description("3").await.id,
+    );
+    let events = ["looked", "other", "looked", "other"].map(|name| event(one, name));
+    let batch = Batch {
+        events: [
+            events.to_vec(),
+            vec![event(two, "looked"), event(none, "other")],
+        ]
+        .concat(),
+        ..Batch::default()
+    };
+    fresh.store.commit(batch).await.unwrap();
+    let last = fresh
+        .store
+        .last_events(&[none, two, one], "looked")
+        .await
+        .unwrap();
+    let found: Vec<_> = last.iter().map(|row| (row.job, row.seq)).collect();
+    let all = fresh.store.events(one).await.unwrap();
+    assert_eq!(found[0], (one, all[2].seq));
+    assert_eq!(found[1].0, two);
+    assert_eq!(found.len(), 2);
 }
 
 async fn a_thousand_batches_do_not_hide_an_urgent_job(fresh: Fresh) {

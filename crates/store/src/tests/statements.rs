@@ -74,3 +74,23 @@ fn every_module_with_statements_is_listed() {
     let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     assert_eq!(count(&sources), MODULES_WITH_STATEMENTS);
 }
+
+/// SQLite looks at the value behind a bare `limit ?` while it prepares, and prepares the statement anew for
+/// the next execution: half of what a read costs.
+#[test]
+fn no_limit_is_a_bare_parameter() {
+    let bare = |sql: &Sql| {
+        let mut limits = sql.sqlite.split("limit ?").skip(1);
+        limits.any(|rest| {
+            !rest
+                .trim_start_matches(|c: char| c.is_ascii_digit())
+                .starts_with(" + 0")
+        })
+    };
+    let names: Vec<&str> = every_statement()
+        .iter()
+        .filter(|(_, sql)| bare(sql))
+        .map(|(name, _)| *name)
+        .collect();
+    assert!(names.is_empty(), "write `limit ?N + 0` in {names:?}");
+}

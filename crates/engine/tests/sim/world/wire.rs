@@ -33,10 +33,14 @@ impl World {
             return;
         }
         let wall = self.wall();
-        if let Act::Send { account, call, .. } = &act
-            && self.processes[who]
-                .permit
-                .is_some_and(|until| wall >= until)
+        let permit = self.processes[who].permit;
+        if let Act::Send {
+            account,
+            call,
+            not_after,
+            ..
+        } = &act
+            && (wall >= *not_after || permit.is_some_and(|until| wall >= until))
         {
             self.saw("a request was held back, since the lane was not certain");
             let why = "the hold on the lane was not certain at that moment".to_owned();
