@@ -259,6 +259,14 @@ impl Budget {
         }
     }
 
+    /// The clock jumped, and it is `now` by it: how long ago the requests of the rolling windows were
+    /// answered is not known any more, so all of them count as answered now. Days stay as they were counted.
+    pub fn clock_jumped(&mut self, now: Timestamp) {
+        for count in &mut self.counts {
+            count.answered.iter_mut().for_each(|at| *at = now);
+        }
+    }
+
     /// The provider surely did not count the request in this slot.
     pub fn give_back(&mut self, slot: Slot) {
         if let Some(sent) = self.open.remove(&slot.0) {
@@ -298,6 +306,21 @@ mod tests {
         budget.settle(second, at(4_000));
         assert_eq!(budget.room(at(62_999)), Room::At(at(63_000)));
         assert_eq!(budget.room(at(63_000)), Room::Now);
+    }
+
+    #[test]
+    fn after_a_jump_of_the_clock_what_was_answered_counts_as_answered_just_now() {
+        for jump in [3_600_000, -3_600_000] {
+            let mut budget = Budget::new(&[Window::rolling(2, MINUTE)]);
+            for _ in 0..2 {
+                let slot = budget.take(at(10_000_000));
+                budget.settle(slot, at(10_000_100));
+            }
+            let now = 10_001_000 + jump;
+            budget.clock_jumped(at(now));
+            assert_eq!(budget.room(at(now)), Room::At(at(now + 60_000)));
+            assert_eq!(budget.room(at(now + 60_000)), Room::Now);
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use store::{Epoch, LaneKey, Pause};
 
+use crate::jump::Jump;
 use crate::money::Balance;
 
 /// Of the slots that reads and submits compete for, so many percent are the submits': a backlog of
@@ -205,6 +206,23 @@ impl Lane {
             leaving: false,
             balance: Balance::default(),
             idle_until: None,
+        }
+    }
+
+    /// The clock jumped: windows count as just used, and what is waited for is waited for as long as before.
+    pub(crate) fn clock_jumped(&mut self, jump: Jump) {
+        for group in self.groups.values_mut() {
+            group.budget.clock_jumped(jump.at);
+            if let Some(smoother) = &mut group.smoother {
+                smoother.told = jump.at;
+            }
+        }
+        let untils = self
+            .pauses
+            .values_mut()
+            .filter_map(|pause| pause.until.as_mut());
+        for until in untils.chain(self.orphans.values_mut()) {
+            *until = jump.moved(*until);
         }
     }
 

@@ -13,6 +13,8 @@ mod draft;
 mod fleet;
 mod flight;
 mod hands;
+mod here;
+mod jump;
 mod lane;
 mod load;
 mod money;
@@ -31,7 +33,8 @@ pub use act::{Act, CaptureTrouble, FlightId, Plan, Report, Said, Stored, Wanted}
 pub use clock::{Clock, SystemClock};
 pub use disk::{DiskReserve, DiskWatch};
 pub use hands::{Hands, HandsOptions};
-pub use load::{Afloat, Here};
+pub use here::{Afloat, Here};
+pub use jump::Jump;
 pub use permit::Permit;
 pub use planner::{Engine, Outlook};
 pub use rest::Rests;

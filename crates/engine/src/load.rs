@@ -14,50 +14,16 @@ use store::{
 };
 
 use crate::account::Account;
-use crate::act::{FlightId, Report};
+use crate::act::FlightId;
 use crate::doubt::Doubts;
 use crate::draft::Draft;
 use crate::flight::{Flight, Purpose};
+use crate::here::Here;
 use crate::lane::{Lane, Places};
 use crate::money::Money;
 use crate::open::{Capture, OpenJob};
 use crate::planner::{Engine, Ids};
 use crate::recover::{Left, ON_ITS_WAY};
-
-/// What a process knows from its own earlier session, when it starts over after trouble with the
-/// database. A fresh process knows nothing.
-#[derive(Debug, Clone, Default)]
-pub struct Here {
-    /// Flights that are on the wire, or whose reports were not yet made durable.
-    pub flights: BTreeSet<FlightId>,
-    /// The lanes that it held, with their epochs.
-    pub held: Vec<(LaneKey, Epoch)>,
-    /// Whether another process that held a lane may still live, and hear the answer to what it sent. In
-    /// SQLite the lock proves that it is dead.
-    pub others_may_live: bool,
-}
-
-/// Paid POSTs on the wire, kept over a trouble with the database: their answers are facts, whoever owns the
-/// lanes by then.
-#[derive(Debug, Default)]
-pub struct Afloat(BTreeMap<FlightId, Flight>);
-
-impl Afloat {
-    /// Both.
-    pub fn add(&mut self, more: Self) {
-        self.0.extend(more.0);
-    }
-}
-
-impl Here {
-    /// Whether nobody else held this lane since this process did: its epoch went up by our taking it
-    /// again, and by nothing else.
-    fn held(&self, key: &LaneKey, epoch: Epoch) -> bool {
-        self.held
-            .iter()
-            .any(|(held, before)| held == key && before.0 + 1 == epoch.0)
-    }
-}
 
 /// A submission read from the ledger, with its jobs in the order of the body.
 type Ledger = BTreeMap<domain::SubmissionId, Vec<SubmissionRow>>;
@@ -92,38 +58,13 @@ impl Engine {
             strangers_at: Timestamp::default(),
             money: Money::default(),
             seen: now,
+            jumped_at: here.jump.map(|jump| jump.at),
             draining: false,
             rests: crate::rest::Rests::default(),
             others_may_live: here.others_may_live,
         };
         engine.add_lanes(lanes, here, now).await?;
         Ok(engine)
-    }
-
-    /// The paid POSTs whose answers were not heard yet: for the planner that follows this one.
-    pub fn afloat(&mut self) -> Afloat {
-        let submits = std::mem::take(&mut self.flights).into_iter();
-        Afloat(
-            submits
-                .filter(|(_, flight)| matches!(flight, Flight::Submit { .. }))
-                .collect(),
-        )
-    }
-
-    /// Those among them that these reports are about: until they are durable, they may have to be told again.
-    #[must_use]
-    pub fn reported(&self, reports: &[Report]) -> Afloat {
-        let of = |report: &Report| {
-            let flight = self.flights.get(&report.flight)?;
-            let is_submit = matches!(flight, Flight::Submit { .. });
-            is_submit.then(|| (report.flight.clone(), flight.clone()))
-        };
-        Afloat(reports.iter().filter_map(of).collect())
-    }
-
-    /// What the planner before this one had on the wire, before any lane is taken up.
-    pub fn go_on_with(&mut self, afloat: Afloat) {
-        self.flights.extend(afloat.0);
     }
 
     /// Takes these lanes up, and makes durable what is concluded about what their earlier owners left.
@@ -216,23 +157,12 @@ impl Engine {
             lane.live_refs.extend(row.client_ref.clone());
             ledger.entry(row.id.clone()).or_default().push(row);
         }
-        let requests = self
-            .store
-            .requests_since(key, now.before(lane.memory()))
-            .await?;
+        let since = here.back(lane.memory(), now);
         let names = lane.accounts.clone();
         self.lanes.insert(key.clone(), lane);
         let jobs = self.store.open_jobs(&names).await?;
-        let mut reads: BTreeMap<JobId, LastRead> = self
-            .store
-            .last_reads(key)
-            .await?
-            .into_iter()
-            .map(|(job, at)| (job, LastRead { at, heard: true }))
-            .collect();
-        for request in &requests {
-            note_read(&mut reads, request, now);
-        }
+        let requests = self.requests_of(key, since, here, now).await?;
+        let reads = self.last_reads_of(key, &requests, here, now).await?;
         self.load_jobs(jobs, &ledger, &reads, now).await?;
         self.load_requests(key, requests, &ledger, &here.flights, first);
         let left = if here.held(key, epoch) {
@@ -247,6 +177,44 @@ impl Engine {
         self.settle_interrupted(key, &answered, left, now, draft);
         self.load_doubts(key, &names, now).await?;
         Ok(())
+    }
+
+    /// What was asked since then, as it counts now.
+    async fn requests_of(
+        &self,
+        key: &LaneKey,
+        since: Timestamp,
+        here: &Here,
+        now: Timestamp,
+    ) -> Result<Vec<Request>, StoreError> {
+        let mut requests = self.store.requests_since(key, since).await?;
+        for request in &mut requests {
+            request.sent_at = request.sent_at.min(now);
+            match &mut request.answered_at {
+                Some(at) => *at = here.counts_as(*at, now),
+                None => request.sent_at = here.counts_as(request.sent_at, now),
+            }
+        }
+        Ok(requests)
+    }
+
+    async fn last_reads_of(
+        &self,
+        key: &LaneKey,
+        requests: &[Request],
+        here: &Here,
+        now: Timestamp,
+    ) -> Result<BTreeMap<JobId, LastRead>, StoreError> {
+        let read = |(job, at)| {
+            let at = here.counts_as(at, now);
+            (job, LastRead { at, heard: true })
+        };
+        let known = self.store.last_reads(key).await?;
+        let mut reads: BTreeMap<JobId, LastRead> = known.into_iter().map(read).collect();
+        for request in requests {
+            note_read(&mut reads, request, now);
+        }
+        Ok(reads)
     }
 
     async fn load_jobs(

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::{JobId, Status, Timestamp};
-use providers::{Outcome, SignedUrl};
+use providers::Outcome;
 use store::planted::{self, Bug};
 use store::{Committed, LaneKey, RequestAnswered, Store, StoreError};
 
@@ -24,6 +24,7 @@ use crate::lane::Lane;
 use crate::money::{Money, OUT_OF_CREDITS};
 use crate::open::OpenJob;
 use crate::rest::Rests;
+use crate::submit::Source;
 
 /// How often one step tries to write around rows that other programs changed meanwhile.
 const STALE_TRIES: usize = 16;
@@ -47,21 +48,6 @@ impl Ids {
     }
 }
 
-/// The link of a source image, read a moment ago.
-#[derive(Debug, Clone)]
-pub(crate) enum Source {
-    /// Made, with this account and under this remote id: its link is to be read.
-    Wanted { account: String, remote_id: String },
-    /// On the wire.
-    Asked,
-    /// Read at this moment.
-    Link(SignedUrl, Timestamp),
-    /// Not made yet, as seen at this moment.
-    NotYet(Timestamp),
-    /// Not to be had, and why, as seen at this moment.
-    Gone(String, Timestamp),
-}
-
 /// The planner over its store. It owns the lanes that it was loaded with.
 #[derive(Debug)]
 pub struct Engine {
@@ -82,6 +68,8 @@ pub struct Engine {
     pub(crate) money: Money,
     /// The moment of the last step.
     pub(crate) seen: Timestamp,
+    /// When the wall clock last jumped in this life of the process.
+    pub(crate) jumped_at: Option<Timestamp>,
     /// Nothing new is sent; answers are still heard.
     pub(crate) draining: bool,
     /// What holds submits back in all lanes.
@@ -195,7 +183,7 @@ impl Engine {
         let Some(flight) = self.flights.remove(&report.flight) else {
             return;
         };
-        let at = report.at;
+        let at = self.heard_at(report);
         if let Some(places) = flight.places() {
             // What a submit's places are worth depends on its answer.
             if let Some(lane) = self.lanes.get_mut(flight.lane())
@@ -203,7 +191,7 @@ impl Engine {
             {
                 lane.settle(places, at);
             }
-            draft.batch.answered.push(answered_of(report));
+            draft.batch.answered.push(answered_of(report, at));
         }
         match (flight, &report.said) {
             (flight @ Flight::Submit { .. }, Said::Reply(reply)) => {
@@ -465,7 +453,7 @@ impl Engine {
     }
 }
 
-fn answered_of(report: &Report) -> RequestAnswered {
+fn answered_of(report: &Report, at: Timestamp) -> RequestAnswered {
     let (http_status, problem) = match &report.said {
         Said::Reply(reply) => (
             reply.http_status,
@@ -480,7 +468,7 @@ fn answered_of(report: &Report) -> RequestAnswered {
     };
     RequestAnswered {
         id: report.flight.clone(),
-        at: report.at,
+        at,
         http_status,
         problem,
     }

@@ -19,7 +19,8 @@ use crate::clock::Clock;
 use crate::disk::DiskWatch;
 use crate::fleet::Fleet;
 use crate::hands::Hands;
-use crate::load::{Afloat, Here};
+use crate::here::{Afloat, Here};
+use crate::jump::{ClockWatch, Jump};
 use crate::money::{PRICE_UNKNOWN, SPEND_CAP};
 use crate::planner::{Engine, Outlook};
 use crate::rest::Rests;
@@ -106,6 +107,9 @@ struct Runner<'a> {
     rests: Rests,
     /// With the database.
     trouble: Trouble,
+    clock_watch: ClockWatch,
+    /// The last jump of the wall clock.
+    jump: Option<Jump>,
 }
 
 /// Runs the worker until it ends.
@@ -138,6 +142,8 @@ pub async fn run(
         stands_by: false,
         rests: Rests::default(),
         trouble: Trouble::none(),
+        clock_watch: ClockWatch::default(),
+        jump: None,
     };
     let mut drain_until = None;
     loop {
@@ -190,12 +196,14 @@ impl Runner<'_> {
 
     /// From joining the fleet to the end, or to the next trouble with the database.
     async fn session(&mut self) -> Result<Ended, StoreError> {
+        self.watch_the_clock();
         let now = self.clock.now();
         self.recognise(now).await?;
         let mut hold = self.store.take_lanes(&[], &self.options.owner, now).await?;
         let seed = self.options.seed ^ now.as_millis().unsigned_abs();
         let here = Here {
             others_may_live: self.store.owners_may_outlive_their_lanes(),
+            jump: self.jump,
             ..Here::default()
         };
         let accounts = self.accounts.clone();
@@ -223,6 +231,10 @@ impl Runner<'_> {
             self.collect();
             let draining = self.options.drain.is_cancelled();
             engine.set_draining(draining);
+            if let Some(jump) = self.watch_the_clock() {
+                engine.clock_jumped(jump);
+                look_at = Timestamp::default();
+            }
             let now = self.clock.now();
             if now >= look_at
                 || self
@@ -259,15 +271,8 @@ impl Runner<'_> {
                     Idle::No => {}
                 }
             }
-            let wake_at = [
-                plan.wake_at,
-                drain_until,
-                Some(look_at),
-                self.trouble.look_at(),
-            ]
-            .into_iter()
-            .flatten()
-            .min();
+            let wake_at = [plan.wake_at, drain_until, self.trouble.look_at()];
+            let wake_at = wake_at.into_iter().flatten().chain([look_at]).min();
             tokio::select! {
                 biased;
                 () = self.options.stop.cancelled() => return Ok(Ended::Stopped),
@@ -283,6 +288,17 @@ impl Runner<'_> {
                 () = sleep_until(wake_at, self.clock.as_ref()) => {}
             }
         }
+    }
+
+    /// Whether the wall clock jumped, which is said and remembered.
+    fn watch_the_clock(&mut self) -> Option<Jump> {
+        let jump = self.clock_watch.look(self.clock.as_ref())?;
+        let seconds = jump.by as f64 / 1_000.0;
+        tracing::warn!(
+            "the wall clock jumped by {seconds:.1} s; request windows of minutes and hours count as just used"
+        );
+        self.jump = Some(jump);
+        self.jump
     }
 
     /// Looks which server the database is on, and says so once if it is not the accepted one.

@@ -9,6 +9,7 @@ use store::{LaneKey, StoreError, SubmissionRow};
 
 use super::fit::{Doubt, Fit, Reading, Standing, Unclaimed, fit};
 use crate::account::Account;
+use crate::jump::Jump;
 use crate::open::OpenJob;
 use crate::planner::Engine;
 
@@ -62,6 +63,19 @@ impl Doubts {
     /// The lane is another process's now.
     pub(crate) fn lose(&mut self, key: &LaneKey) {
         self.lanes.remove(key);
+    }
+
+    /// The clock jumped: reads are as far off as before, and everything is weighed again.
+    pub(crate) fn clock_jumped(&mut self, jump: Jump) {
+        for lane in self.lanes.values_mut() {
+            for found in lane.unclaimed.values_mut() {
+                if let Reading::Wanted(at, _) = &mut found.read {
+                    *at = jump.moved(*at);
+                }
+            }
+            lane.weigh_at = None;
+            lane.has_news = true;
+        }
     }
 
     /// A submit was answered: what may have been its result needs to wait no longer.

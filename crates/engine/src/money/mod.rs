@@ -164,6 +164,11 @@ impl Book {
 }
 
 impl Money {
+    /// The clock jumped: what was to be looked at later is looked at now.
+    pub(crate) fn clock_jumped(&mut self) {
+        self.recheck_at = Timestamp::default();
+    }
+
     /// Reads the books of these accounts from the ledger, and takes up what of it is not over.
     pub(crate) async fn load<'a>(
         &mut self,

@@ -11,7 +11,8 @@ use crate::account::{Account, CompleteAt};
 use crate::draft::Draft;
 use crate::flight::{Flight, Purpose};
 use crate::open::OpenJob;
-use crate::planner::{Engine, Source};
+use crate::planner::Engine;
+use crate::submit::Source;
 
 /// The longest that a job waits whose polls tell nothing: after an outage it is heard again by then.
 const LONGEST_UNHEARD: Duration = Duration::from_secs(600);

@@ -14,7 +14,8 @@ use crate::draft::{Draft, Intent};
 use crate::flight::{Flight, Purpose};
 use crate::lane::Places;
 use crate::open::OpenJob;
-use crate::planner::{Engine, Source, Wake, send};
+use crate::planner::{Engine, Wake, send};
+use crate::submit::Source;
 use crate::submit::can_cancel;
 
 /// A read that is due.

@@ -6,7 +6,7 @@ use domain::{Provider, Timestamp};
 use store::{LaneHold, LaneKey, Look, StoreError};
 
 use super::Runner;
-use crate::load::Here;
+use crate::here::Here;
 use crate::planner::Engine;
 
 /// How often a process that lacks a lane looks for it: after a crash of the owner, the work goes on within
@@ -38,6 +38,7 @@ impl Runner<'_> {
             flights: self.in_air.iter().cloned().chain(unheard).collect(),
             held: self.held.clone(),
             others_may_live: self.store.owners_may_outlive_their_lanes(),
+            jump: self.jump,
         }
     }
 

@@ -11,4 +11,5 @@ mod verdict;
 pub(crate) use hear::{can_cancel, fault_of, is_misdirected, untouched};
 pub(crate) use plan::hex;
 pub(crate) use ready::Ready;
+pub(crate) use source::Source;
 pub(crate) use verdict::ItemVerdict;

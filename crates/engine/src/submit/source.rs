@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use domain::{Fault, ImageSource, Invalid, JobId, JobKind, JobState, Timestamp};
+use providers::SignedUrl;
 use store::{Job, StoreError};
 
 use crate::account::Account;
 use crate::draft::Draft;
-use crate::planner::{Engine, Source};
+use crate::planner::Engine;
 
 /// What is known about a source is forgotten after this time.
 const KEPT: Duration = Duration::from_secs(60);
@@ -17,6 +18,21 @@ const KEPT: Duration = Duration::from_secs(60);
 /// A job waits for its source as long as it has waited already, within these bounds.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The link of a source image, read a moment ago.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// Made, with this account and under this remote id: its link is to be read.
+    Wanted { account: String, remote_id: String },
+    /// On the wire.
+    Asked,
+    /// Read at this moment.
+    Link(SignedUrl, Timestamp),
+    /// Not made yet, as seen at this moment.
+    NotYet(Timestamp),
+    /// Not to be had, and why, as seen at this moment.
+    Gone(String, Timestamp),
+}
 
 /// The URL of a source image.
 pub(super) enum Link {

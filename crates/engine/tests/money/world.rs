@@ -281,6 +281,7 @@ impl World {
             flights: self.in_air.iter().cloned().chain(unheard).collect(),
             held: std::mem::replace(&mut self.held, hold.epochs.clone()),
             others_may_live: false,
+            jump: None,
         };
         let accounts = self.accounts.clone();
         let seed = self.rng.u64(..);

@@ -93,9 +93,14 @@ fn crash_points_of_several_processes_lose_nothing_and_pay_for_nothing_twice() {
     proves(&tally, &of_several());
 }
 
+/// Whether somebody asks for more than the test command visits.
+pub(crate) fn is_thorough() -> bool {
+    points() > POINTS
+}
+
 /// Every n-th point of the small history is swept where nobody asks for more.
 fn stride() -> usize {
-    if points() > POINTS { 1 } else { 7 }
+    if is_thorough() { 1 } else { 7 }
 }
 
 #[test]

@@ -116,7 +116,7 @@ impl World {
             }
             Outside::Provider(happens) => happens(&mut self.provider, self.now.as_millis()),
             Outside::ClockStep(millis) => {
-                self.wall_offset += millis;
+                self.jump_clocks(millis);
                 self.last_fault = self.now;
                 self.saw("the wall clock jumped");
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::Timestamp;
-use engine::{Act, Afloat, Engine, FlightId, Here, Report, Said};
+use engine::{Act, Afloat, Engine, FlightId, Here, Jump, Report, Said};
 use providers::{ItemOutcome, Outcome};
 use store::{Epoch, Fuse, FuseMode, LaneHold, LaneKey, StoreError};
 
@@ -51,6 +51,10 @@ pub(super) struct Process {
     pub(super) mid_step: Option<Timestamp>,
     /// Acts that its hands were about to send when it froze.
     pub(super) outbox: Vec<Act>,
+    /// The last jump of the wall clock in its life.
+    pub(super) jump: Option<Jump>,
+    /// It has not noticed yet.
+    pub(super) jumped: bool,
     /// Answers that came while it was frozen.
     pub(super) letters: Vec<(FlightId, Said, Option<u64>)>,
 }
@@ -76,6 +80,8 @@ impl Process {
             mid_step: None,
             outbox: Vec::new(),
             letters: Vec::new(),
+            jump: None,
+            jumped: false,
         }
     }
 
@@ -86,6 +92,7 @@ impl Process {
             flights: self.in_air.iter().cloned().chain(unheard).collect(),
             held: self.held.clone(),
             others_may_live,
+            jump: self.jump,
         }
     }
 
@@ -179,11 +186,35 @@ impl World {
         if self.processes[who].mid_step.is_some() && self.is_up(who, life) {
             self.tick(who).await;
         }
+        self.notice_jump(who);
         if self.is_fleet() && self.is_up(who, life) && self.now >= self.processes[who].tend_at {
             self.tend(who).await;
         }
         if self.is_up(who, life) && self.processes[who].due <= self.now {
             self.tick(who).await;
+        }
+    }
+
+    /// The wall clock jumped. Who lives, or starts over, has its steady clock to see it by.
+    pub(super) fn jump_clocks(&mut self, by: i64) {
+        self.wall_offset += by;
+        let at = self.wall();
+        for process in &mut self.processes {
+            if process.engine.is_some() || process.session > 0 {
+                process.jump = Some(Jump { at, by });
+                process.jumped = true;
+            }
+        }
+    }
+
+    fn notice_jump(&mut self, who: usize) {
+        let process = &mut self.processes[who];
+        if !std::mem::take(&mut process.jumped) {
+            return;
+        }
+        if let (Some(engine), Some(jump)) = (&mut process.engine, process.jump) {
+            engine.clock_jumped(jump);
+            process.tend_at = self.now;
         }
     }
 
@@ -210,6 +241,7 @@ impl World {
                 .unwrap();
         }
         let here = self.processes[who].here(self.is_fleet());
+        self.processes[who].jumped = false;
         let seed = self.rng.u64(..);
         let (store, accounts) = (self.store.clone(), self.accounts.clone());
         let engine = Engine::load(store, accounts, &[], &here, seed, wall).await;
