@@ -31,6 +31,19 @@ const LISTS: [&str; 8] = [
 /// The names of lists that hold only what was refused.
 const REFUSED_LISTS: [&str; 4] = ["errors", "failed", "rejected", "invalid"];
 
+/// The names of a number of products in a receipt.
+const COUNTS: [&str; 9] = [
+    "count",
+    "total",
+    "accepted",
+    "queued",
+    "created",
+    "received",
+    "added",
+    "processed",
+    "size",
+];
+
 /// One element of the answer.
 struct Element {
     id: Option<String>,
@@ -68,7 +81,7 @@ fn main_list(body: &Value, items: usize) -> Option<Vec<&Value>> {
         return Some(list.iter().collect());
     }
     // One product may come back bare; its own id is better than any list of words in it.
-    if items == 1 && json::text_field(body, &ID).is_some() {
+    if items == 1 && json::text_field(body, &ID).is_some() && !is_receipt(body) {
         return Some(vec![body]);
     }
     let only_refused = body.as_object().is_some_and(|object| {
@@ -86,7 +99,21 @@ fn main_list(body: &Value, items: usize) -> Option<Vec<&Value>> {
         return Some(list.iter().collect());
     }
     let single = (items == 1).then(|| json::object_with(body, &ID));
-    single.flatten().map(|object| vec![object])
+    let single = single.flatten().filter(|object| !is_receipt(object));
+    single.map(|object| vec![object])
+}
+
+/// Whether an object counts products instead of being one: its id may be the batch's, which no status is read
+/// by, so the product's stays unknown until the export or a webhook tells it.
+fn is_receipt(object: &Value) -> bool {
+    let counts = COUNTS
+        .iter()
+        .filter_map(|name| json::field(object, &[name]));
+    let of_a_product = ["status", "state"].iter().chain(&CLIENT_ID).chain(&EAN);
+    counts.into_iter().any(Value::is_number)
+        && of_a_product
+            .into_iter()
+            .all(|name| json::field(object, &[name]).is_none())
 }
 
 impl Element {

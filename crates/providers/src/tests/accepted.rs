@@ -215,6 +215,24 @@ fn a_submit_that_names_nothing_is_unknown_with_its_answer_kept() {
 }
 
 #[test]
+fn the_id_of_a_receipt_is_not_taken_for_the_products() {
+    let one = [item("a", None)];
+    for body in [
+        r#"{"success":true,"id":"batch_77","count":1}"#,
+        r#"{"data":{"id":"batch_77","accepted":1}}"#,
+    ] {
+        let reply = read(Jakov, &descriptions(one.to_vec()), 200, body);
+        assert!(
+            matches!(reply.outcome, Outcome::Unknown { .. }),
+            "{body} {reply:?}"
+        );
+        assert_eq!(reply.kept.as_deref(), Some(body));
+    }
+    check(&one, r#"{"id":"1","status":"pending","count":1}"#, "1:only");
+    check(&one, r#"{"count":1,"products":[{"id":"1"}]}"#, "1:only");
+}
+
+#[test]
 fn an_empty_balance_refuses_all_unless_something_was_accepted() {
     let call = descriptions(two());
     let all = r#"[{"clientProductId":"a","error":"OUT_OF_TOKENS"},
