@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use domain::{JobId, Status, Timestamp};
+use domain::{JobId, Status, SubmissionId, Timestamp};
 use providers::Phase;
 use store::planted::{self, Bug};
 use store::{
@@ -30,8 +30,9 @@ use crate::recover::{Left, ON_ITS_WAY};
 pub struct Here {
     /// Flights that are on the wire, or whose reports were not yet made durable.
     pub flights: BTreeSet<FlightId>,
-    /// The lanes that it held, with their epochs.
-    pub held: Vec<(LaneKey, Epoch)>,
+    /// Submissions that it handed to the database and, since that failed, to nobody else: whether they are
+    /// durable or not, they were never sent.
+    pub unsent: BTreeSet<SubmissionId>,
     /// Whether another process that held a lane may still live, and hear the answer to what it sent. In
     /// SQLite the lock proves that it is dead.
     pub others_may_live: bool,
@@ -46,16 +47,6 @@ impl Afloat {
     /// Both.
     pub fn add(&mut self, more: Self) {
         self.0.extend(more.0);
-    }
-}
-
-impl Here {
-    /// Whether nobody else held this lane since this process did: its epoch went up by our taking it
-    /// again, and by nothing else.
-    fn held(&self, key: &LaneKey, epoch: Epoch) -> bool {
-        self.held
-            .iter()
-            .any(|(held, before)| held == key && before.0 + 1 == epoch.0)
     }
 }
 
@@ -95,6 +86,7 @@ impl Engine {
             draining: false,
             rests: crate::rest::Rests::default(),
             others_may_live: here.others_may_live,
+            unsent: BTreeSet::new(),
         };
         engine.add_lanes(lanes, here, now).await?;
         Ok(engine)
@@ -108,6 +100,12 @@ impl Engine {
                 .filter(|(_, flight)| matches!(flight, Flight::Submit { .. }))
                 .collect(),
         )
+    }
+
+    /// The submissions that the failed transaction was to make durable. None of them was handed out: for the
+    /// planner that follows this one.
+    pub fn unsent(&mut self) -> BTreeSet<SubmissionId> {
+        std::mem::take(&mut self.unsent)
     }
 
     /// Those among them that these reports are about: until they are durable, they may have to be told again.
@@ -235,16 +233,14 @@ impl Engine {
         }
         self.load_jobs(jobs, &ledger, &reads, now).await?;
         self.load_requests(key, requests, &ledger, &here.flights, first);
-        let left = if here.held(key, epoch) {
-            Left::Never
-        } else if here.others_may_live {
+        let left = if here.others_may_live {
             Left::ByTheLiving
         } else {
             Left::ByTheDead
         };
         let answered = ledger.values().flatten();
         let answered: Vec<&SubmissionRow> = answered.filter(|row| row.verdicts.is_some()).collect();
-        self.settle_interrupted(key, &answered, left, now, draft);
+        self.settle_interrupted(key, &answered, left, &here.unsent, now, draft);
         self.load_doubts(key, &names, now).await?;
         Ok(())
     }

@@ -7,10 +7,10 @@
 //!  rows ────┴─> intents ─────┴─> one transaction ─> acts for the hands, and when to come back
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use domain::{JobId, Status, Timestamp};
+use domain::{JobId, Status, SubmissionId, Timestamp};
 use providers::{Outcome, SignedUrl};
 use store::planted::{self, Bug};
 use store::{Committed, LaneKey, RequestAnswered, Store, StoreError};
@@ -88,6 +88,8 @@ pub struct Engine {
     pub(crate) rests: Rests,
     /// Whether an earlier owner of a lane may still live, and bring answers.
     pub(crate) others_may_live: bool,
+    /// What the transaction under way, or the one that failed, is to make durable and was not handed out.
+    pub(crate) unsent: BTreeSet<SubmissionId>,
 }
 
 /// What is left to do, for `run --until-idle` and for people.
@@ -236,11 +238,14 @@ impl Engine {
             return Ok(self.handed_out(draft, wake));
         }
         for _ in 0..STALE_TRIES {
+            self.unsent = draft.submissions().collect();
             let committed = self.store.commit(draft.to_batch()).await;
             if committed.is_err() && planted::has(Bug::SubmitBeforeIntent) {
                 return Ok(self.handed_out(draft, wake));
             }
-            match committed? {
+            let committed = committed?;
+            self.unsent.clear();
+            match committed {
                 Committed::Durable { lost } => {
                     for lane in lost {
                         self.lose(&lane);

@@ -30,8 +30,6 @@ const LONGEST_LOOK: Duration = Duration::from_secs(60);
 /// Why a submission has no answer in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
-    /// Nobody else had the lane meanwhile, and this process handed nothing out.
-    Never,
     /// Whoever sent it is dead.
     ByTheDead,
     /// Whoever sent it may still live.
@@ -39,13 +37,14 @@ pub(crate) enum Left {
 }
 
 impl Engine {
-    /// Settles what was submitting when the lane's earlier owner went: by the facts in `rows`, or by how it
-    /// `left`.
+    /// Settles what was submitting when the lane's earlier owner went: by the facts in `rows`, by what this
+    /// process itself never sent, or by how that owner `left`.
     pub(crate) fn settle_interrupted(
         &mut self,
         key: &LaneKey,
         rows: &[&SubmissionRow],
         left: Left,
+        unsent: &BTreeSet<SubmissionId>,
         now: Timestamp,
         draft: &mut Draft,
     ) {
@@ -66,13 +65,12 @@ impl Engine {
             if in_flight.contains(&job) {
                 continue;
             }
-            if planted::has(Bug::BlindRetry) {
+            if unsent.contains(&submission) || planted::has(Bug::BlindRetry) {
                 self.never_sent(key, job, now, draft);
                 continue;
             }
             let until = planned + self.submit_timeout(key) + ON_ITS_WAY;
             match left {
-                Left::Never => self.never_sent(key, job, now, draft),
                 Left::ByTheLiving if until > now => {
                     if let Some(lane) = self.lanes.get_mut(key) {
                         lane.orphans.insert(submission, until);

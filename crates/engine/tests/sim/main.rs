@@ -29,6 +29,8 @@ mod scenarios;
 #[cfg(test)]
 mod summary;
 #[cfg(test)]
+mod takeover;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod world;
