@@ -245,7 +245,10 @@ impl Engine {
         if ids.is_empty() {
             return Ok(());
         }
-        let rows = self.store.submissions_of_remotes(key, &ids).await?;
+        let Some(kind) = self.accounts_of(key).first().map(|a| a.provider.kind()) else {
+            return Ok(());
+        };
+        let rows = self.store.submissions_of_remotes(kind, &ids).await?;
         let mut claimed: Vec<(String, String)> = Vec::new();
         for row in rows {
             let lane = self.doubts.of(key);
