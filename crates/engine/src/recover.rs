@@ -95,7 +95,8 @@ impl Engine {
         let (waits, answers_at) = (!lane.orphans.is_empty(), lane.answers_at);
         let is_doubt = |open: &OpenJob| open.job.work.status() == Status::InDoubt;
         let mut open = self.open.values();
-        if !waits && !open.any(|open| is_doubt(open) && self.is_of(open, key)) {
+        let in_doubt = open.any(|open| is_doubt(open) && self.is_of(open, key));
+        if !waits && !in_doubt && !self.has_past_doubts(key) {
             return Ok(());
         }
         if now >= answers_at {
@@ -107,6 +108,9 @@ impl Engine {
                 self.conclude(key, &row, now, draft);
             }
             self.give_up_orphans(key, now, draft);
+            if self.has_past_doubts(key) {
+                self.hear_late_answers(key, now, draft).await?;
+            }
             let again = if waits {
                 LOOK_FOR_ANSWERS
             } else {
@@ -241,7 +245,7 @@ impl Engine {
 }
 
 /// The kept verdict on this job.
-fn verdict_of(row: &SubmissionRow) -> Option<ItemVerdict> {
+pub(crate) fn verdict_of(row: &SubmissionRow) -> Option<ItemVerdict> {
     let place = usize::try_from(row.ordinal).ok()?;
     let kept = row.verdicts.as_ref()?.get(place)?.clone();
     serde_json::from_value(kept)

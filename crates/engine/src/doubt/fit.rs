@@ -71,6 +71,8 @@ pub(super) enum Source {
     Export,
     /// A webhook.
     Webhook,
+    /// The answer to the submit itself, which an earlier owner of the lane brought too late.
+    Answer,
 }
 
 impl Source {
@@ -79,6 +81,7 @@ impl Source {
         match self {
             Self::Export => "export",
             Self::Webhook => "webhook",
+            Self::Answer => "answer",
         }
     }
 }
