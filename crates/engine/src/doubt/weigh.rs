@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Event, Input, Provider, Timestamp};
+use domain::{Event, Input, Provider, Status, Timestamp};
 use providers::RemoteJob;
 use serde_json::json;
 use store::planted::{self, Bug};
-use store::{LaneKey, Outcome as Fate, StoreError};
+use store::{LaneKey, Outcome as Fate, StoreError, SubmissionRow};
 
 use super::fit::{Doubt, Fit, Source, Standing, Unclaimed, fit, prompt_of};
 use super::told::candidate;
@@ -251,6 +251,9 @@ impl Engine {
         let rows = self.store.submissions_of_remotes(kind, &ids).await?;
         let mut claimed: Vec<(String, String)> = Vec::new();
         for row in rows {
+            if self.is_refuted(&row) {
+                continue;
+            }
             let lane = self.doubts.of(key);
             lane.past
                 .retain(|past| (&past.submission, past.job) != (&row.id, row.job));
@@ -270,6 +273,14 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Whether a read showed that this row's remote job is another's: its job is in doubt over it, and the
+    /// remote job is nobody's again.
+    fn is_refuted(&self, row: &SubmissionRow) -> bool {
+        self.open.get(&row.job).is_some_and(|open| {
+            open.submission == row.id && open.job.work.status() == Status::InDoubt
+        })
     }
 
     /// What fits nothing that is open or unknown is a stranger's.

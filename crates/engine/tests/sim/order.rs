@@ -1,0 +1,86 @@
+//! An answer that names ids alone, in another order than the batch that was sent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::{JobId, JobKind, Status, Timestamp};
+use engine::{Act, Engine, Here, Report, Said};
+use providers::Call;
+use sandbox::{Options, Sandbox};
+use serde_json::Value;
+
+use crate::accounts::{BASE, accounts};
+use crate::database::Database;
+use crate::rows;
+use crate::world::START;
+
+/// Turns the first list of two or more around.
+fn turn_around(value: &mut Value) {
+    match value {
+        Value::Array(list) if list.len() > 1 => list.reverse(),
+        Value::Object(map) => map.values_mut().for_each(turn_around),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn two_texts_that_were_tied_to_each_others_ids_come_right_by_the_export() {
+    let database = Database::open(None).await;
+    let store = &database.store;
+    let mut options = Options::default();
+    BASE.clone_into(&mut options.base_url);
+    options.jakov.shape.echo_client_id = false;
+    options.jakov.shape.echo_ean = false;
+    let texts = accounts(&options).swap_remove(0);
+    let mut provider = Sandbox::new(options);
+    store.insert_jobs(&rows::some(3, 0, 0)).await.unwrap();
+    let lane = [(texts.lane.clone(), texts.provider)];
+    let epochs = store.take_over(&lane, "a process", START).await.unwrap();
+    let (all, here) = (vec![texts.clone()], Here::default());
+    let engine = Engine::load(store.clone(), all, &epochs, &here, 7, START);
+    let mut engine = engine.await.unwrap();
+
+    let mut coming: BTreeMap<(Timestamp, String), Report> = BTreeMap::new();
+    let (mut now, end) = (START, START + Duration::from_secs(7_200));
+    while now < end {
+        let mut reports = Vec::new();
+        while let Some(next) = coming.first_entry().filter(|next| next.key().0 <= now) {
+            reports.push(next.remove());
+        }
+        let plan = engine.step(now, &reports).await.unwrap();
+        for act in plan.acts {
+            let Act::Send { flight, call, .. } = act else {
+                panic!("{act:?}");
+            };
+            let at = now + Duration::from_millis(200);
+            let exchange = provider.handle(now.as_millis(), texts.client.request(&call));
+            let mut response = exchange.response;
+            if matches!(call, Call::Submit(_)) {
+                let mut body: Value = serde_json::from_slice(response.body()).unwrap();
+                turn_around(&mut body);
+                *response.body_mut() = Bytes::from(body.to_string());
+            }
+            let reply = Box::new(texts.client.read(&call, Ok(response), at));
+            let said = Said::Reply(reply);
+            coming.insert((at, flight.clone()), Report { flight, at, said });
+        }
+        engine.notice_writes();
+        let next = coming.first_key_value().map(|((at, _), _)| *at);
+        let next = [next, plan.wake_at].into_iter().flatten().min();
+        now = next.unwrap_or(end).max(now + Duration::from_millis(1));
+    }
+
+    let mut mixed_up = 0;
+    for n in 1..=3 {
+        let id = JobId::new(JobKind::Description, n);
+        let lines = store.events(id).await.unwrap();
+        let anothers = lines.iter().filter(|it| it.event == "remote_is_anothers");
+        mixed_up += anothers.count();
+        let job = store.job(id).await.unwrap().unwrap();
+        assert_eq!(job.work.status(), Status::Completed, "{lines:#?}");
+        assert_eq!(job.work.credits, Some(1));
+    }
+    assert!(mixed_up > 0, "the answer was in order");
+    assert_eq!(store.spent().await.unwrap()[0].credits, 3);
+}
