@@ -243,3 +243,44 @@ async fn the_production_of_another_key_is_nobodys_in_doubt() {
     let job = job(store, video(1)).await;
     assert_eq!(job.work.status(), Status::InDoubt, "{job:#?}");
 }
+
+#[tokio::test]
+async fn a_doubt_that_was_decided_without_its_account_is_over_in_the_ledger_too() {
+    let decisions = [
+        ("resubmit", 1, (0, 6)),
+        ("give_up", 0, (0, 3)),
+        ("adopt:1", 0, (3, 0)),
+    ];
+    for (decision, becomes, money) in decisions {
+        let database = Database::open(None).await;
+        let store = &database.store;
+        let all = accounts(&Options::default());
+        let [texts, shots, _] = all.as_slice() else {
+            panic!("{all:?}");
+        };
+        store.insert_jobs(&[rows::image(1)]).await.unwrap();
+        let alone = Here::default();
+        let mut first = take(store, shots, &alone, after(0)).await;
+        first.step(after(0), &[]).await.unwrap();
+        take(store, shots, &alone, after(10)).await;
+        assert_eq!(status(store, IMAGE).await, Status::InDoubt);
+        // The config loses the account, and a person decides.
+        let mut without = take(store, texts, &alone, after(20)).await;
+        let command = store.add_command(IMAGE, "resolve", Some(decision));
+        command.await.unwrap();
+        go_on(&mut without, after(20), after(30)).await;
+        assert_ne!(status(store, IMAGE).await, Status::InDoubt);
+        // It has it again.
+        let mut again = take(store, shots, &alone, after(100)).await;
+        again.step(after(100), &[]).await.unwrap();
+        again.notice_writes();
+        let sent = go_on(&mut again, after(101), after(110)).await;
+        let held = told(store, IMAGE, "submit_planned").await.len();
+        assert_eq!(held, 1 + becomes, "{decision}, {sent}");
+        let spent = &store.spent().await.unwrap()[0];
+        assert_eq!((spent.credits, spent.reserved), money, "{decision}");
+        let names = ["shots".to_owned()];
+        let past = store.past_doubts(&names, after(0), 9).await.unwrap();
+        assert_eq!(past.len(), usize::from(money.0 == 0), "{decision}");
+    }
+}
