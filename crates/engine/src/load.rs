@@ -51,7 +51,7 @@ impl Afloat {
 }
 
 /// A submission read from the ledger, with its jobs in the order of the body.
-type Ledger = BTreeMap<domain::SubmissionId, Vec<SubmissionRow>>;
+pub(crate) type Ledger = BTreeMap<SubmissionId, Vec<SubmissionRow>>;
 
 impl Engine {
     /// Builds the planner for these lanes: see [`Engine::add_lanes`].
@@ -221,6 +221,8 @@ impl Engine {
         let names = lane.accounts.clone();
         self.lanes.insert(key.clone(), lane);
         let jobs = self.store.open_jobs(&names).await?;
+        self.add_what_other_keys_sent(key, &jobs, &mut ledger)
+            .await?;
         let mut reads: BTreeMap<JobId, LastRead> = self
             .store
             .last_reads(key)

@@ -14,6 +14,7 @@ use store::{LaneKey, Outcome as Fate, StoreError, SubmissionRow};
 
 use crate::draft::Draft;
 use crate::flight::Flight;
+use crate::load::Ledger;
 use crate::open::OpenJob;
 use crate::planner::{Engine, Wake};
 use crate::submit::{ItemVerdict, untouched};
@@ -79,6 +80,33 @@ impl Engine {
                 Left::ByTheDead | Left::ByTheLiving => self.interrupted(key, job, now, draft),
             }
         }
+    }
+
+    /// Open jobs may rest on a submission of another lane, since an account gets a new key now and then, or
+    /// on one that counted as over when it was adopted.
+    pub(crate) async fn add_what_other_keys_sent(
+        &mut self,
+        key: &LaneKey,
+        jobs: &[store::Job],
+        ledger: &mut Ledger,
+    ) -> Result<(), StoreError> {
+        for job in jobs {
+            let Some(submission) = job.work.state.submission() else {
+                continue;
+            };
+            let known = ledger.get(submission);
+            if known.is_some_and(|rows| rows.iter().any(|row| row.job == job.id)) {
+                continue;
+            }
+            let rows = self.store.submissions(job.id).await?;
+            if let Some(row) = rows.into_iter().find(|row| row.id == *submission) {
+                if let Some(lane) = self.lanes.get_mut(key) {
+                    lane.live_refs.extend(row.client_ref.clone());
+                }
+                ledger.entry(row.id.clone()).or_default().push(row);
+            }
+        }
+        Ok(())
     }
 
     /// Looks for answers that an earlier owner brought, and gives up waiting for those that did not come.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{JobId, JobKind, Status, Timestamp};
-use engine::{Act, Engine, Here, Report, Said};
+use engine::{Account, Act, Engine, Here, Report, Said};
 use providers::Call;
 use sandbox::{Options, Sandbox};
 use serde_json::Value;
@@ -21,6 +21,45 @@ fn turn_around(value: &mut Value) {
         Value::Array(list) if list.len() > 1 => list.reverse(),
         Value::Object(map) => map.values_mut().for_each(turn_around),
         _ => {}
+    }
+}
+
+/// Two hours in which all that is sent arrives and is answered, with submits' answers twisted.
+pub(crate) async fn work(
+    engine: &mut Engine,
+    provider: &mut Sandbox,
+    account: &Account,
+    from: Timestamp,
+    twist: fn(&mut Value),
+) {
+    let mut coming: BTreeMap<(Timestamp, String), Report> = BTreeMap::new();
+    let (mut now, end) = (from, from + Duration::from_secs(7_200));
+    while now < end {
+        let mut reports = Vec::new();
+        while let Some(next) = coming.first_entry().filter(|next| next.key().0 <= now) {
+            reports.push(next.remove());
+        }
+        let plan = engine.step(now, &reports).await.unwrap();
+        for act in plan.acts {
+            let Act::Send { flight, call, .. } = act else {
+                panic!("{act:?}");
+            };
+            let at = now + Duration::from_millis(200);
+            let exchange = provider.handle(now.as_millis(), account.client.request(&call));
+            let mut response = exchange.response;
+            if matches!(call, Call::Submit(_)) {
+                let mut body: Value = serde_json::from_slice(response.body()).unwrap();
+                twist(&mut body);
+                *response.body_mut() = Bytes::from(body.to_string());
+            }
+            let reply = Box::new(account.client.read(&call, Ok(response), at));
+            let said = Said::Reply(reply);
+            coming.insert((at, flight.clone()), Report { flight, at, said });
+        }
+        engine.notice_writes();
+        let next = coming.first_key_value().map(|((at, _), _)| *at);
+        let next = [next, plan.wake_at].into_iter().flatten().min();
+        now = next.unwrap_or(end).max(now + Duration::from_millis(1));
     }
 }
 
@@ -41,35 +80,7 @@ async fn two_texts_that_were_tied_to_each_others_ids_come_right_by_the_export() 
     let engine = Engine::load(store.clone(), all, &epochs, &here, 7, START);
     let mut engine = engine.await.unwrap();
 
-    let mut coming: BTreeMap<(Timestamp, String), Report> = BTreeMap::new();
-    let (mut now, end) = (START, START + Duration::from_secs(7_200));
-    while now < end {
-        let mut reports = Vec::new();
-        while let Some(next) = coming.first_entry().filter(|next| next.key().0 <= now) {
-            reports.push(next.remove());
-        }
-        let plan = engine.step(now, &reports).await.unwrap();
-        for act in plan.acts {
-            let Act::Send { flight, call, .. } = act else {
-                panic!("{act:?}");
-            };
-            let at = now + Duration::from_millis(200);
-            let exchange = provider.handle(now.as_millis(), texts.client.request(&call));
-            let mut response = exchange.response;
-            if matches!(call, Call::Submit(_)) {
-                let mut body: Value = serde_json::from_slice(response.body()).unwrap();
-                turn_around(&mut body);
-                *response.body_mut() = Bytes::from(body.to_string());
-            }
-            let reply = Box::new(texts.client.read(&call, Ok(response), at));
-            let said = Said::Reply(reply);
-            coming.insert((at, flight.clone()), Report { flight, at, said });
-        }
-        engine.notice_writes();
-        let next = coming.first_key_value().map(|((at, _), _)| *at);
-        let next = [next, plan.wake_at].into_iter().flatten().min();
-        now = next.unwrap_or(end).max(now + Duration::from_millis(1));
-    }
+    work(&mut engine, &mut provider, &texts, START, turn_around).await;
 
     let mut mixed_up = 0;
     for n in 1..=3 {

@@ -12,6 +12,7 @@ use store::{Job, LaneKey, NewJob, Store};
 
 use crate::accounts::{BASE, accounts};
 use crate::database::Database;
+use crate::order::work;
 use crate::rows;
 use crate::world::START;
 
@@ -283,4 +284,37 @@ async fn a_doubt_that_was_decided_without_its_account_is_over_in_the_ledger_too(
         let past = store.past_doubts(&names, after(0), 9).await.unwrap();
         assert_eq!(past.len(), usize::from(money.0 == 0), "{decision}");
     }
+}
+
+#[tokio::test]
+async fn a_new_key_loses_nothing_of_what_the_old_one_sent() {
+    let database = Database::open(None).await;
+    let store = &database.store;
+    let mut provider = provider();
+    let old = accounts(&Options::default()).swap_remove(0);
+    let new = Account {
+        lane: LaneKey("jakov:new".to_owned()),
+        ..old.clone()
+    };
+    store.insert_jobs(&[rows::text(1)]).await.unwrap();
+    let text = JobId::new(JobKind::Description, 1);
+    // Accepted, and the process ends before it hears of it.
+    let mut first = take(store, &old, &Here::default(), after(0)).await;
+    let plan = first.step(after(0), &[]).await.unwrap();
+    carried_out(&mut provider, &plan.acts[0], &old, after(1));
+    let mut second = take(store, &new, &Here::default(), after(10)).await;
+    work(&mut second, &mut provider, &new, after(10), |_| {}).await;
+    let job = job(store, text).await;
+    assert_eq!(job.work.status(), Status::Completed, "{job:#?}");
+    assert_eq!(
+        provider
+            .ledger()
+            .requests()
+            .iter()
+            .filter(|it| it.verb == sandbox::Verb::Submit)
+            .count(),
+        1
+    );
+    let spent = &store.spent().await.unwrap()[0];
+    assert_eq!((spent.credits, spent.reserved), (1, 0));
 }
