@@ -1,10 +1,10 @@
-//! A lane that changes hands, step by step: what the one who takes it may conclude about what another
-//! process, which may still live, had sent.
+//! The planner step by step, without a world around it: above all what the next owner of a lane may
+//! conclude about what another process, which may still live, had sent.
 
 use std::time::Duration;
 
 use domain::{JobId, JobKind, Status, Timestamp};
-use engine::{Account, Act, Engine, Here, Report, Said};
+use engine::{Account, Act, CompleteAt, Engine, Here, Report, Said};
 use providers::{Call, SendError};
 use sandbox::{Options, Sandbox};
 use serde_json::Value;
@@ -303,7 +303,7 @@ async fn a_new_key_loses_nothing_of_what_the_old_one_sent() {
     let plan = first.step(after(0), &[]).await.unwrap();
     carried_out(&mut provider, &plan.acts[0], &old, after(1));
     let mut second = take(store, &new, &Here::default(), after(10)).await;
-    work(&mut second, &mut provider, &new, after(10), |_| {}).await;
+    work(&mut second, &mut provider, &new, after(10), |_, _| {}).await;
     let job = job(store, text).await;
     assert_eq!(job.work.status(), Status::Completed, "{job:#?}");
     assert_eq!(
@@ -317,4 +317,46 @@ async fn a_new_key_loses_nothing_of_what_the_old_one_sent() {
     );
     let spent = &store.spent().await.unwrap()[0];
     assert_eq!((spent.credits, spent.reserved), (1, 0));
+}
+
+#[tokio::test]
+async fn a_production_is_not_complete_while_a_file_of_its_list_has_no_link_yet() {
+    let database = Database::open(None).await;
+    let store = &database.store;
+    let mut provider = provider();
+    let mut films = accounts(&Options::default()).swap_remove(2);
+    films.policy.complete_at = CompleteAt::AwaitingApproval;
+    store.insert_jobs(&[rows::video(1)]).await.unwrap();
+    let mut engine = take(store, &films, &Here::default(), after(0)).await;
+    let (mut lists, mut files) = (0, 0);
+    work(
+        &mut engine,
+        &mut provider,
+        &films,
+        after(0),
+        |call, body| {
+            let Call::Deliverables { .. } = call else {
+                return;
+            };
+            let list = match body {
+                Value::Array(list) => list,
+                Value::Object(map) => match map.values_mut().find_map(Value::as_array_mut) {
+                    Some(list) => list,
+                    None => return,
+                },
+                _ => return,
+            };
+            lists += 1;
+            files = list.len();
+            if lists <= 3 {
+                list[0].as_object_mut().unwrap().remove("sasUrl");
+            }
+        },
+    )
+    .await;
+    let job = job(store, video(1)).await;
+    assert_eq!(job.work.status(), Status::Completed, "{job:#?}");
+    assert!(lists > 3 && files > 1, "{lists} {files}");
+    let here = store.deliverables(video(1)).await.unwrap();
+    assert_eq!(here.len(), files);
 }
