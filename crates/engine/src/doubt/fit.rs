@@ -210,7 +210,7 @@ pub(super) fn prompt_of(input: &ImageInput) -> Option<&str> {
 }
 
 /// Both are told, and they are not the same.
-fn differs(ours: &Option<String>, theirs: &Option<String>) -> bool {
+pub(super) fn differs(ours: &Option<String>, theirs: &Option<String>) -> bool {
     match (ours, theirs) {
         (Some(ours), Some(theirs)) => !ours.trim().eq_ignore_ascii_case(theirs.trim()),
         _ => false,

@@ -49,7 +49,7 @@ fn shots() -> Account {
 
 /// The next owner of the account's lane.
 async fn take(store: &Store, account: &Account, here: &Here, now: Timestamp) -> Engine {
-    take_one_of(store, &[account.clone()], here, now).await
+    take_one_of(store, std::slice::from_ref(account), here, now).await
 }
 
 /// The next owner of the first account's lane, which knows the others too.
@@ -359,4 +359,44 @@ async fn a_production_is_not_complete_while_a_file_of_its_list_has_no_link_yet()
     assert!(lists > 3 && files > 1, "{lists} {files}");
     let here = store.deliverables(video(1)).await.unwrap();
     assert_eq!(here.len(), files);
+}
+
+#[tokio::test]
+async fn a_production_that_may_be_another_keys_in_doubt_is_adopted_by_neither() {
+    let database = Database::open(None).await;
+    let store = &database.store;
+    let mut provider = provider();
+    let films = accounts(&Options::default()).swap_remove(2);
+    let other = Account {
+        name: "other".to_owned(),
+        lane: LaneKey("jarai:other".to_owned()),
+        ..films.clone()
+    };
+    let named = |n, account: &Account| NewJob {
+        account: Some(account.name.clone()),
+        ..rows::video(n)
+    };
+    let rows = [named(1, &films), named(2, &other)];
+    store.insert_jobs(&rows).await.unwrap();
+    let both = [films.clone(), other.clone()];
+    let mut ours = take_one_of(store, &both, &living(), after(0)).await;
+    let both = [other.clone(), films.clone()];
+    let mut theirs = take_one_of(store, &both, &living(), after(0)).await;
+    // Both answers are lost; one of the two had arrived.
+    let lost = ours.step(after(0), &[]).await.unwrap().acts.remove(0);
+    let sent = theirs.step(after(0), &[]).await.unwrap().acts.remove(0);
+    carried_out(&mut provider, &sent, &other, after(5));
+    let nothing = timed_out(&sent, &other, after(60));
+    theirs.step(after(60), &[nothing]).await.unwrap();
+    let rings = provider.due_webhooks(after(8).as_millis());
+    let body = String::from_utf8(rings[0].body.to_vec()).unwrap();
+    let ring = store.add_webhook("films", "a ring", &body, after(8));
+    ring.await.unwrap();
+    ours.notice_writes();
+    let nothing = timed_out(&lost, &films, after(60));
+    ours.step(after(60), &[nothing]).await.unwrap();
+    go_on(&mut ours, after(60), after(600)).await;
+    let ours = job(store, video(1)).await;
+    assert_eq!(ours.work.status(), Status::InDoubt, "{ours:#?}");
+    assert_eq!(status(store, video(2)).await, Status::InDoubt);
 }
