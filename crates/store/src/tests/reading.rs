@@ -4,8 +4,8 @@ use domain::{Event, Fault, JobKind, Provider, Status};
 
 use super::on_both;
 use super::support::{
-    Fresh, accepted, at, change, description, durable, event, fenced, image, lane, outcome,
-    planned, submission,
+    Fresh, accepted, at, change, description, durable, event, fenced, image, outcome, planned,
+    submission,
 };
 use crate::{Batch, JobFilter, NewJob, Outcome, PendingWant};
 
