@@ -11,15 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::{JobId, Status, SubmissionId, Timestamp};
-use providers::{Outcome, SignedUrl};
+use providers::SignedUrl;
 use store::planted::{self, Bug};
-use store::{Committed, LaneKey, RequestAnswered, Store, StoreError};
+use store::{Committed, LaneKey, Store, StoreError};
 
 use crate::account::Account;
 use crate::act::{Act, FlightId, Plan, Report, Said};
 use crate::doubt::{Doubts, will_resubmit};
 use crate::draft::{Draft, Intent, SubmitIntent};
-use crate::flight::Flight;
+use crate::flight::{Flight, answered_of};
 use crate::lane::Lane;
 use crate::money::{Money, OUT_OF_CREDITS};
 use crate::open::OpenJob;
@@ -467,27 +467,6 @@ impl Engine {
             }
         }
         outlook
-    }
-}
-
-fn answered_of(report: &Report) -> RequestAnswered {
-    let (http_status, problem) = match &report.said {
-        Said::Reply(reply) => (
-            reply.http_status,
-            match &reply.outcome {
-                Outcome::Refused(refusal) => Some(crate::submit::fault_of(refusal).code),
-                Outcome::Unknown { .. } => Some("outcome_unknown".to_owned()),
-                Outcome::Missing => Some("missing".to_owned()),
-                _ => None,
-            },
-        ),
-        Said::Fetched(_) => (None, None),
-    };
-    RequestAnswered {
-        id: report.flight.clone(),
-        at: report.at,
-        http_status,
-        problem,
     }
 }
 
