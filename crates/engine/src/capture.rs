@@ -104,6 +104,7 @@ impl Engine {
             let unlinked = list.iter().any(|file| file.url.expose().is_empty());
             let capture = open.capture.get_or_insert_default();
             capture.needs_links = false;
+            capture.unlinked = unlinked;
             let under_way = &capture.under_way;
             capture.missing = files
                 .into_iter()
@@ -255,11 +256,23 @@ impl Engine {
         if !whole {
             return;
         }
+        let is_done = open.job.work.status() == Status::Capturing;
+        if is_done
+            && open
+                .capture
+                .as_ref()
+                .is_some_and(|capture| capture.unlinked)
+        {
+            if let Some(account) = self.accounts.get(&open.account).cloned() {
+                self.links_failed(&account, job, at);
+            }
+            return;
+        }
         let Some(capture) = open.capture.take() else {
             return;
         };
         open.captured_at = Some(capture.at_status);
-        if open.job.work.status() != Status::Capturing {
+        if !is_done {
             return;
         }
         let event = match capture.refused {

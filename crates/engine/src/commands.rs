@@ -267,9 +267,9 @@ impl Engine {
             return Ok(true);
         };
         draft.touched.insert(command.job);
+        let released = self.released(&job, status, event, now).await?;
         change.work = job.work;
         change.not_before = None;
-        let released = self.released(command.job, status, now).await?;
         draft.intents.push(Intent::Change {
             change: Box::new(change),
             event: Some(line),
@@ -290,25 +290,38 @@ impl Engine {
         })
     }
 
-    /// A retry of a paid job is a decision: its earlier submissions hold it back no longer.
+    /// A retry of a paid job is a decision: its earlier submissions hold it back no longer. So is what a
+    /// person says of a doubt whose account the config has lost.
     async fn released(
         &self,
-        job: JobId,
+        job: &store::Job,
         before: Status,
+        event: &Event,
         now: Timestamp,
     ) -> Result<Vec<store::SubmissionJobChange>, StoreError> {
-        if !before.is_terminal() {
+        let after = job.work.status();
+        let is_decided = before == Status::InDoubt && after != Status::InDoubt;
+        if !before.is_terminal() && !is_decided {
             return Ok(Vec::new());
         }
-        let rows = self.store.submissions(job).await?;
+        let rows = self.store.submissions(job.id).await?;
         let held = rows.into_iter().filter(|row| row.outcome != Fate::Refused);
-        Ok(held
-            .map(|row| store::SubmissionJobChange {
-                ended: true,
-                released: true,
-                ..untouched(&row.id, job, row.outcome, now)
-            })
-            .collect())
+        let change = |row: store::SubmissionRow| {
+            let mut change = untouched(&row.id, job.id, row.outcome, now);
+            change.released = after == Status::Pending;
+            change.ended = change.released || after.is_terminal();
+            if let (Event::Resolved(Resolution::Adopt { remote_id }), Some(submission)) =
+                (event, job.work.state.submission())
+                && row.id == *submission
+            {
+                change.outcome = Fate::Accepted;
+                change.remote_id = Some(remote_id.clone());
+                change.credits = row.credits.or(row.price);
+                change.reason = Some("adopted by a person".to_owned());
+            }
+            change
+        };
+        Ok(held.map(change).collect())
     }
 
     fn lane_of(&self, job: &store::Job) -> Option<LaneKey> {

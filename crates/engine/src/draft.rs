@@ -304,6 +304,14 @@ impl Draft {
         });
     }
 
+    /// Submissions that leave with this step.
+    pub(crate) fn submissions(&self) -> impl Iterator<Item = SubmissionId> {
+        self.intents.iter().filter_map(|intent| match intent {
+            Intent::Submit(submit) => Some(submit.submission.id.clone()),
+            Intent::Read { .. } | Intent::Priority { .. } | Intent::Change { .. } => None,
+        })
+    }
+
     /// Jobs that leave with this step.
     pub(crate) fn leaving(&self) -> BTreeSet<JobId> {
         self.intents

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use domain::Timestamp;
-use store::{Epoch, LaneKey};
+use domain::{SubmissionId, Timestamp};
 
 use crate::act::{FlightId, Report};
 use crate::flight::Flight;
@@ -17,8 +16,9 @@ use crate::planner::Engine;
 pub struct Here {
     /// Flights that are on the wire, or whose reports were not yet made durable.
     pub flights: BTreeSet<FlightId>,
-    /// The lanes that it held, with their epochs.
-    pub held: Vec<(LaneKey, Epoch)>,
+    /// Submissions that it handed to the database and, since that failed, to nobody else: whether they are
+    /// durable or not, they were never sent.
+    pub unsent: BTreeSet<SubmissionId>,
     /// Whether another process that held a lane may still live, and hear the answer to what it sent. In
     /// SQLite the lock proves that it is dead.
     pub others_may_live: bool,
@@ -56,14 +56,6 @@ impl Here {
         let at = self.jump.map_or(at, |jump| at.max(jump.at));
         at.min(now)
     }
-
-    /// Whether nobody else held this lane since this process did: its epoch went up by our taking it
-    /// again, and by nothing else.
-    pub(crate) fn held(&self, key: &LaneKey, epoch: Epoch) -> bool {
-        self.held
-            .iter()
-            .any(|(held, before)| held == key && before.0 + 1 == epoch.0)
-    }
 }
 
 impl Engine {
@@ -75,6 +67,12 @@ impl Engine {
                 .filter(|(_, flight)| matches!(flight, Flight::Submit { .. }))
                 .collect(),
         )
+    }
+
+    /// The submissions that the failed transaction was to make durable. None of them was handed out: for the
+    /// planner that follows this one.
+    pub fn unsent(&mut self) -> BTreeSet<SubmissionId> {
+        std::mem::take(&mut self.unsent)
     }
 
     /// Those among them that these reports are about: until they are durable, they may have to be told again.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use domain::{JobId, Status, Timestamp};
+use domain::{JobId, Status, SubmissionId, Timestamp};
 use providers::Phase;
 use store::planted::{self, Bug};
 use store::{
@@ -26,7 +26,7 @@ use crate::planner::{Engine, Ids};
 use crate::recover::{Left, ON_ITS_WAY};
 
 /// A submission read from the ledger, with its jobs in the order of the body.
-type Ledger = BTreeMap<domain::SubmissionId, Vec<SubmissionRow>>;
+pub(crate) type Ledger = BTreeMap<SubmissionId, Vec<SubmissionRow>>;
 
 impl Engine {
     /// Builds the planner for these lanes: see [`Engine::add_lanes`].
@@ -62,6 +62,7 @@ impl Engine {
             draining: false,
             rests: crate::rest::Rests::default(),
             others_may_live: here.others_may_live,
+            unsent: BTreeSet::new(),
         };
         engine.add_lanes(lanes, here, now).await?;
         Ok(engine)
@@ -161,20 +162,20 @@ impl Engine {
         let names = lane.accounts.clone();
         self.lanes.insert(key.clone(), lane);
         let jobs = self.store.open_jobs(&names).await?;
+        self.add_what_other_keys_sent(key, &jobs, &mut ledger)
+            .await?;
         let requests = self.requests_of(key, since, here, now).await?;
         let reads = self.last_reads_of(key, &requests, here, now).await?;
         self.load_jobs(jobs, &ledger, &reads, now).await?;
         self.load_requests(key, requests, &ledger, &here.flights, first);
-        let left = if here.held(key, epoch) {
-            Left::Never
-        } else if here.others_may_live {
+        let left = if here.others_may_live {
             Left::ByTheLiving
         } else {
             Left::ByTheDead
         };
         let answered = ledger.values().flatten();
         let answered: Vec<&SubmissionRow> = answered.filter(|row| row.verdicts.is_some()).collect();
-        self.settle_interrupted(key, &answered, left, now, draft);
+        self.settle_interrupted(key, &answered, left, &here.unsent, now, draft);
         self.load_doubts(key, &names, now).await?;
         Ok(())
     }

@@ -23,6 +23,8 @@ pub(crate) struct Capture {
     pub(crate) under_way: BTreeSet<FileKey>,
     /// Whether the links must be read (again) before anything can be fetched.
     pub(crate) needs_links: bool,
+    /// A file of the list has no link yet: without it the result is not whole.
+    pub(crate) unlinked: bool,
     /// Not before this moment.
     pub(crate) not_before: Option<Timestamp>,
     /// A file that must not be kept, and why: the rest still comes home.

@@ -7,19 +7,18 @@
 //!  rows ────┴─> intents ─────┴─> one transaction ─> acts for the hands, and when to come back
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use domain::{JobId, Status, Timestamp};
-use providers::Outcome;
+use domain::{JobId, Status, SubmissionId, Timestamp};
 use store::planted::{self, Bug};
-use store::{Committed, LaneKey, RequestAnswered, Store, StoreError};
+use store::{Committed, LaneKey, Store, StoreError};
 
 use crate::account::Account;
 use crate::act::{Act, FlightId, Plan, Report, Said};
 use crate::doubt::{Doubts, will_resubmit};
 use crate::draft::{Draft, Intent, SubmitIntent};
-use crate::flight::Flight;
+use crate::flight::{Flight, answered_of};
 use crate::lane::Lane;
 use crate::money::{Money, OUT_OF_CREDITS};
 use crate::open::OpenJob;
@@ -76,6 +75,8 @@ pub struct Engine {
     pub(crate) rests: Rests,
     /// Whether an earlier owner of a lane may still live, and bring answers.
     pub(crate) others_may_live: bool,
+    /// What the transaction under way, or the one that failed, is to make durable and was not handed out.
+    pub(crate) unsent: BTreeSet<SubmissionId>,
 }
 
 /// What is left to do, for `run --until-idle` and for people.
@@ -224,11 +225,14 @@ impl Engine {
             return Ok(self.handed_out(draft, wake));
         }
         for _ in 0..STALE_TRIES {
+            self.unsent = draft.submissions().collect();
             let committed = self.store.commit(draft.to_batch()).await;
             if committed.is_err() && planted::has(Bug::SubmitBeforeIntent) {
                 return Ok(self.handed_out(draft, wake));
             }
-            match committed? {
+            let committed = committed?;
+            self.unsent.clear();
+            match committed {
                 Committed::Durable { lost } => {
                     for lane in lost {
                         self.lose(&lane);
@@ -450,27 +454,6 @@ impl Engine {
             }
         }
         outlook
-    }
-}
-
-fn answered_of(report: &Report, at: Timestamp) -> RequestAnswered {
-    let (http_status, problem) = match &report.said {
-        Said::Reply(reply) => (
-            reply.http_status,
-            match &reply.outcome {
-                Outcome::Refused(refusal) => Some(crate::submit::fault_of(refusal).code),
-                Outcome::Unknown { .. } => Some("outcome_unknown".to_owned()),
-                Outcome::Missing => Some("missing".to_owned()),
-                _ => None,
-            },
-        ),
-        Said::Fetched(_) => (None, None),
-    };
-    RequestAnswered {
-        id: report.flight.clone(),
-        at,
-        http_status,
-        problem,
     }
 }
 

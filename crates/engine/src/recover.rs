@@ -14,6 +14,7 @@ use store::{LaneKey, Outcome as Fate, StoreError, SubmissionRow};
 
 use crate::draft::Draft;
 use crate::flight::Flight;
+use crate::load::Ledger;
 use crate::open::OpenJob;
 use crate::planner::{Engine, Wake};
 use crate::submit::{ItemVerdict, untouched};
@@ -30,8 +31,6 @@ const LONGEST_LOOK: Duration = Duration::from_secs(60);
 /// Why a submission has no answer in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Left {
-    /// Nobody else had the lane meanwhile, and this process handed nothing out.
-    Never,
     /// Whoever sent it is dead.
     ByTheDead,
     /// Whoever sent it may still live.
@@ -39,13 +38,14 @@ pub(crate) enum Left {
 }
 
 impl Engine {
-    /// Settles what was submitting when the lane's earlier owner went: by the facts in `rows`, or by how it
-    /// `left`.
+    /// Settles what was submitting when the lane's earlier owner went: by the facts in `rows`, by what this
+    /// process itself never sent, or by how that owner `left`.
     pub(crate) fn settle_interrupted(
         &mut self,
         key: &LaneKey,
         rows: &[&SubmissionRow],
         left: Left,
+        unsent: &BTreeSet<SubmissionId>,
         now: Timestamp,
         draft: &mut Draft,
     ) {
@@ -66,13 +66,12 @@ impl Engine {
             if in_flight.contains(&job) {
                 continue;
             }
-            if planted::has(Bug::BlindRetry) {
+            if unsent.contains(&submission) || planted::has(Bug::BlindRetry) {
                 self.never_sent(key, job, now, draft);
                 continue;
             }
             let until = planned + self.submit_timeout(key) + ON_ITS_WAY;
             match left {
-                Left::Never => self.never_sent(key, job, now, draft),
                 Left::ByTheLiving if until > now => {
                     if let Some(lane) = self.lanes.get_mut(key) {
                         lane.orphans.insert(submission, until);
@@ -81,6 +80,33 @@ impl Engine {
                 Left::ByTheDead | Left::ByTheLiving => self.interrupted(key, job, now, draft),
             }
         }
+    }
+
+    /// Open jobs may rest on a submission of another lane, since an account gets a new key now and then, or
+    /// on one that counted as over when it was adopted.
+    pub(crate) async fn add_what_other_keys_sent(
+        &mut self,
+        key: &LaneKey,
+        jobs: &[store::Job],
+        ledger: &mut Ledger,
+    ) -> Result<(), StoreError> {
+        for job in jobs {
+            let Some(submission) = job.work.state.submission() else {
+                continue;
+            };
+            let known = ledger.get(submission);
+            if known.is_some_and(|rows| rows.iter().any(|row| row.job == job.id)) {
+                continue;
+            }
+            let rows = self.store.submissions(job.id).await?;
+            if let Some(row) = rows.into_iter().find(|row| row.id == *submission) {
+                if let Some(lane) = self.lanes.get_mut(key) {
+                    lane.live_refs.extend(row.client_ref.clone());
+                }
+                ledger.entry(row.id.clone()).or_default().push(row);
+            }
+        }
+        Ok(())
     }
 
     /// Looks for answers that an earlier owner brought, and gives up waiting for those that did not come.
@@ -97,7 +123,8 @@ impl Engine {
         let (waits, answers_at) = (!lane.orphans.is_empty(), lane.answers_at);
         let is_doubt = |open: &OpenJob| open.job.work.status() == Status::InDoubt;
         let mut open = self.open.values();
-        if !waits && !open.any(|open| is_doubt(open) && self.is_of(open, key)) {
+        let in_doubt = open.any(|open| is_doubt(open) && self.is_of(open, key));
+        if !waits && !in_doubt && !self.has_past_doubts(key) {
             return Ok(());
         }
         if now >= answers_at {
@@ -109,6 +136,9 @@ impl Engine {
                 self.conclude(key, &row, now, draft);
             }
             self.give_up_orphans(key, now, draft);
+            if self.has_past_doubts(key) {
+                self.hear_late_answers(key, now, draft).await?;
+            }
             let again = if waits {
                 LOOK_FOR_ANSWERS
             } else {
@@ -243,7 +273,7 @@ impl Engine {
 }
 
 /// The kept verdict on this job.
-fn verdict_of(row: &SubmissionRow) -> Option<ItemVerdict> {
+pub(crate) fn verdict_of(row: &SubmissionRow) -> Option<ItemVerdict> {
     let place = usize::try_from(row.ordinal).ok()?;
     let kept = row.verdicts.as_ref()?.get(place)?.clone();
     serde_json::from_value(kept)

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{JobKind, Status, Timestamp};
-use store::{Epoch, LaneHold, LaneKey, Store, StoreError};
+use domain::{JobKind, Status, SubmissionId, Timestamp};
+use store::{LaneHold, LaneKey, Store, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -95,8 +95,8 @@ struct Runner<'a> {
     in_air: BTreeSet<FlightId>,
     /// Paid POSTs that the last planner had on the wire, or whose answers are being written.
     afloat: Afloat,
-    /// The lanes as they were last held.
-    held: Vec<(LaneKey, Epoch)>,
+    /// Submissions that the database failed to take, or to say that it took: none of them was sent.
+    unsent: BTreeSet<SubmissionId>,
     /// Which lanes it could own.
     fleet: Fleet,
     /// A lane that is given away once it is quiet, or at this moment.
@@ -137,7 +137,7 @@ pub async fn run(
         unheard: Vec::new(),
         in_air: BTreeSet::new(),
         afloat: Afloat::default(),
-        held: Vec::new(),
+        unsent: BTreeSet::new(),
         leaving: None,
         stands_by: false,
         rests: Rests::default(),
@@ -212,6 +212,7 @@ impl Runner<'_> {
         self.leaving = None;
         let ended = self.steps(&mut engine, &mut hold).await;
         self.afloat.add(engine.afloat());
+        self.unsent.extend(engine.unsent());
         if ended.is_err() && self.store.owners_may_outlive_their_lanes() {
             // The locks go with the hold.
             self.hands.permit().revoke();

@@ -7,7 +7,7 @@ use domain::{JobId, JobKind, Timestamp};
 use crate::db::Arg;
 use crate::jobs::list;
 use crate::ledger::{submission_columns, submission_json};
-use crate::model::{SubmissionRow, Webhook};
+use crate::model::{LaneKey, SubmissionRow, Webhook};
 use crate::sql::{Sql, statements};
 use crate::{Store, StoreError};
 
@@ -46,6 +46,18 @@ statements! {
             " where j.remote_id = ?2 and j.kind = ?1 order by s.planned_at, s.id, j.ordinal"),
         postgres: concat!("select row_to_json(r)::text from (select ", submission_columns!(),
             " where j.remote_id = $2 and j.kind = $1 order by s.planned_at, s.id, j.ordinal) r"),
+    };
+    /// Those of other keys: few at any time, and asked for when all else fits already.
+    DOUBTS_OF_OTHERS: Sql = Sql {
+        sqlite: "select json_quote(j.kind || ':' || j.job_id) \
+            from submission_jobs j join submissions s on s.id = j.submission_id \
+            where j.kind = ?1 and j.lane <> ?2 and j.outcome in ('open', 'unknown') \
+              and s.planned_at >= ?3 and s.planned_at <= ?4 order by s.planned_at desc limit 100",
+        postgres: "select to_json(j.kind || ':' || j.job_id)::text \
+            from submission_jobs j join submissions s on s.id = j.submission_id \
+            where j.kind = $1 and j.lane <> $2 and j.outcome in ('open', 'unknown') \
+              and s.planned_at >= $3::timestamptz and s.planned_at <= $4::timestamptz \
+            order by s.planned_at desc limit 100",
     };
     /// Two tell that there is more than one. There is no index on prompts: whoever asks does so when all
     /// else fits already.
@@ -115,6 +127,22 @@ impl Store {
         let args = vec![kind.as_str().into(), remote_id.into()];
         self.read("submission_jobs", &SUBMISSIONS_OF_REMOTE, args)
             .await
+    }
+
+    /// Jobs of this kind that other lanes than this one submitted between these moments, and of whose outcome
+    /// nobody knows; youngest first, a hundred at most.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn doubts_of_others(
+        &self,
+        kind: JobKind,
+        lane: &LaneKey,
+        (from, to): (Timestamp, Timestamp),
+    ) -> Result<Vec<JobId>, StoreError> {
+        let lane = lane.0.as_str().into();
+        let args = vec![kind.as_str().into(), lane, from.into(), to.into()];
+        self.read("submission_jobs", &DOUBTS_OF_OTHERS, args).await
     }
 
     /// Image jobs that ask for this prompt, in whatever state: none, one, or two where there are more.

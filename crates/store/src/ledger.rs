@@ -163,10 +163,10 @@ statements! {
     };
     SUBMISSIONS_OF_REMOTES: Sql = Sql {
         sqlite: concat!("select ", submission_json!(),
-            " where j.remote_id in (select value from json_each(?2)) and j.lane = ?1 \
+            " where j.remote_id in (select value from json_each(?2)) and j.kind = ?1 \
             order by s.planned_at, s.id, j.ordinal"),
         postgres: concat!("select row_to_json(r)::text from (select ", submission_columns!(),
-            " where j.remote_id in (select jsonb_array_elements_text($2::jsonb)) and j.lane = $1 \
+            " where j.remote_id in (select jsonb_array_elements_text($2::jsonb)) and j.kind = $1 \
             order by s.planned_at, s.id, j.ordinal) r"),
     };
     DELIVERABLES_OF: Sql = Sql {
@@ -295,17 +295,17 @@ impl Store {
             .await
     }
 
-    /// The submissions of this lane that know one of these remote ids: an id without a row here is one
-    /// that no ledger row knows.
+    /// The submissions of jobs of this kind that know one of these remote ids, whatever their lane: an id
+    /// without a row here is one that no ledger row knows.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn submissions_of_remotes(
         &self,
-        lane: &LaneKey,
+        kind: JobKind,
         remote_ids: &[String],
     ) -> Result<Vec<SubmissionRow>, StoreError> {
-        let args = vec![lane.0.as_str().into(), list(remote_ids)?];
+        let args = vec![kind.as_str().into(), list(remote_ids)?];
         self.read("submission_jobs", &SUBMISSIONS_OF_REMOTES, args)
             .await
     }

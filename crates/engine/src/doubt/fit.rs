@@ -71,6 +71,8 @@ pub(super) enum Source {
     Export,
     /// A webhook.
     Webhook,
+    /// The answer to the submit itself, which an earlier owner of the lane brought too late.
+    Answer,
 }
 
 impl Source {
@@ -79,6 +81,7 @@ impl Source {
         match self {
             Self::Export => "export",
             Self::Webhook => "webhook",
+            Self::Answer => "answer",
         }
     }
 }
@@ -207,7 +210,7 @@ pub(super) fn prompt_of(input: &ImageInput) -> Option<&str> {
 }
 
 /// Both are told, and they are not the same.
-fn differs(ours: &Option<String>, theirs: &Option<String>) -> bool {
+pub(super) fn differs(ours: &Option<String>, theirs: &Option<String>) -> bool {
     match (ours, theirs) {
         (Some(ours), Some(theirs)) => !ours.trim().eq_ignore_ascii_case(theirs.trim()),
         _ => false,

@@ -151,7 +151,7 @@ impl Engine {
         }
         let known = self
             .store
-            .submissions_of_remotes(&key, std::slice::from_ref(&remote_id))
+            .submissions_of_remotes(account.provider.kind(), std::slice::from_ref(&remote_id))
             .await?;
         if let Some(row) = known.first() {
             settle("done", format!("about {}, which is over", row.job));

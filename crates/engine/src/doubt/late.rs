@@ -4,17 +4,19 @@
 //! keeps the later submission's result; its row says that it was charged twice.
 
 use domain::{Event, JobState, Status, Timestamp};
+use providers::RemoteJob;
 use serde_json::{Value, json};
 use store::{
     Job, LaneKey, NewEvent, Outcome as Fate, StoreError, SubmissionJobChange, SubmissionRow,
 };
 
-use super::fit::{Doubt, Unclaimed};
+use super::fit::{Doubt, Reading, Source, Unclaimed};
 use super::told::candidate;
 use crate::draft::{Draft, Intent, change_of};
 use crate::open::OpenJob;
 use crate::planner::Engine;
-use crate::submit::untouched;
+use crate::recover::verdict_of;
+use crate::submit::{ItemVerdict, untouched};
 
 /// The timeline's word, for both.
 const LATE: &str = "accepted_late";
@@ -77,9 +79,46 @@ impl Late<'_> {
     }
 }
 
+const TOLD_LATE: &str = "told by the answer to the submit itself, which came after it was decided";
+
 const NOT_USED: &str = "a charge without a result: the job was sent again";
 
 impl Engine {
+    /// Looks whether an earlier owner of the lane brought the answer to what was given up, or sent again,
+    /// before anybody knew.
+    pub(crate) async fn hear_late_answers(
+        &mut self,
+        key: &LaneKey,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) -> Result<(), StoreError> {
+        let accounts = self.accounts_of(key);
+        let names: Vec<String> = accounts.iter().map(|a| a.name.clone()).collect();
+        for row in self.past_doubts(&names, now).await? {
+            let Some(ItemVerdict::Accepted { remote_id, .. }) = verdict_of(&row) else {
+                continue;
+            };
+            let past = &mut self.doubts.of(key).past;
+            let known = |past: &Doubt| past.submission == row.id && past.job == row.job;
+            let Some(place) = past.iter().position(known) else {
+                continue;
+            };
+            let doubt = past.remove(place);
+            let found = Unclaimed {
+                remote: RemoteJob::named(remote_id),
+                source: Source::Answer,
+                heard_at: row.answered_at.unwrap_or(now),
+                born_at: None,
+                place: None,
+                hook: None,
+                read: Reading::NotNeeded,
+            };
+            self.book_late(key, &doubt, &found, TOLD_LATE.to_owned(), now, draft)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Books what a past doubt turned out to have cost, and adopts it where the job has nothing else.
     pub(super) async fn book_late(
         &mut self,

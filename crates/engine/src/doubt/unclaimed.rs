@@ -215,11 +215,7 @@ impl Engine {
         accounts: &[String],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let most = u32::try_from(MOST_PAST).unwrap_or(u32::MAX);
-        let rows = self
-            .store
-            .past_doubts(accounts, now.before(PAST_FOR), most)
-            .await?;
+        let rows = self.past_doubts(accounts, now).await?;
         let ids: Vec<JobId> = rows.iter().map(|row| row.job).collect();
         let jobs = self.store.jobs(&ids).await?;
         let mut past: Vec<Doubt> = rows
@@ -243,6 +239,23 @@ impl Engine {
         lane.has_news = true;
         self.load_looks(key).await?;
         self.load_inbox(key, accounts, now).await
+    }
+
+    /// Submissions of these accounts that were given up, or sent again, before anybody knew.
+    pub(super) async fn past_doubts(
+        &self,
+        accounts: &[String],
+        now: Timestamp,
+    ) -> Result<Vec<SubmissionRow>, StoreError> {
+        let most = u32::try_from(MOST_PAST).unwrap_or(u32::MAX);
+        let since = now.before(PAST_FOR);
+        self.store.past_doubts(accounts, since, most).await
+    }
+
+    /// Whether anything of this lane was given up, or sent again, before anybody knew.
+    pub(crate) fn has_past_doubts(&self, key: &LaneKey) -> bool {
+        let lane = self.doubts.lanes.get(key);
+        lane.is_some_and(|lane| !lane.past.is_empty())
     }
 
     fn past_of(&self, row: &SubmissionRow, input: &Input) -> Option<Doubt> {

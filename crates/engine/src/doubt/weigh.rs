@@ -2,19 +2,23 @@
 //! All else is held, with the reason.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use domain::{Event, Input, Provider, Timestamp};
+use domain::{Event, Input, Provider, Status, Timestamp};
 use providers::RemoteJob;
 use serde_json::json;
 use store::planted::{self, Bug};
-use store::{LaneKey, Outcome as Fate, StoreError};
+use store::{LaneKey, Outcome as Fate, StoreError, SubmissionRow};
 
-use super::fit::{Doubt, Fit, Source, Standing, Unclaimed, fit, prompt_of};
+use super::fit::{Doubt, Fit, Source, Standing, Unclaimed, differs, fit, prompt_of};
 use super::told::candidate;
-use super::unclaimed::LATELY;
+use super::unclaimed::{LATELY, place_of};
 use crate::draft::Draft;
 use crate::planner::{Engine, Wake};
 use crate::submit::untouched;
+
+/// How often it is looked whether what another key has in doubt is over.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the evidence says about one submission.
 #[derive(Debug)]
@@ -187,7 +191,7 @@ impl Engine {
                     self.weigh_again(key, until);
                     continue;
                 }
-                Weighed::Only(at, how) => match self.in_the_way(key, doubt, how).await? {
+                Weighed::Only(at, how) => match self.in_the_way(key, doubt, how, now).await? {
                     Some(why) => (None, (vec![at], why)),
                     None => (
                         found.get(at).map(|(_, one)| (at, one, how)),
@@ -245,9 +249,15 @@ impl Engine {
         if ids.is_empty() {
             return Ok(());
         }
-        let rows = self.store.submissions_of_remotes(key, &ids).await?;
+        let Some(kind) = self.accounts_of(key).first().map(|a| a.provider.kind()) else {
+            return Ok(());
+        };
+        let rows = self.store.submissions_of_remotes(kind, &ids).await?;
         let mut claimed: Vec<(String, String)> = Vec::new();
         for row in rows {
+            if self.is_refuted(&row) {
+                continue;
+            }
             let lane = self.doubts.of(key);
             lane.past
                 .retain(|past| (&past.submission, past.job) != (&row.id, row.job));
@@ -267,6 +277,14 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Whether a read showed that this row's remote job is another's: its job is in doubt over it, and the
+    /// remote job is nobody's again.
+    fn is_refuted(&self, row: &SubmissionRow) -> bool {
+        self.open.get(&row.job).is_some_and(|open| {
+            open.submission == row.id && open.job.work.status() == Status::InDoubt
+        })
     }
 
     /// What fits nothing that is open or unknown is a stranger's.
@@ -330,6 +348,7 @@ impl Engine {
         key: &LaneKey,
         doubt: &Doubt,
         how: Fit,
+        now: Timestamp,
     ) -> Result<Option<String>, StoreError> {
         let strangers = &self.doubts.of(key).strangers;
         match (&doubt.input, how) {
@@ -352,14 +371,39 @@ impl Engine {
             _ => {
                 let lately = doubt.planned_at.before(LATELY);
                 let stranger = strangers.iter().find(|one| one.at >= lately);
-                Ok(stranger.map(|one| {
-                    format!(
-                        "another client of this key makes productions ({})",
-                        one.remote_id
-                    )
-                }))
+                if let Some(one) = stranger {
+                    let id = &one.remote_id;
+                    let why = format!("another client of this key makes productions ({id})");
+                    return Ok(Some(why));
+                }
+                self.rival_of_another_key(key, doubt, now).await
             }
         }
+    }
+
+    /// A job that another key of ours sent in this time, and of which nobody knows either: a provider may
+    /// tell of both at one address.
+    async fn rival_of_another_key(
+        &mut self,
+        key: &LaneKey,
+        doubt: &Doubt,
+        now: Timestamp,
+    ) -> Result<Option<String>, StoreError> {
+        let span = doubt.closes_at.since(doubt.planned_at);
+        let time = (doubt.planned_at.before(span), doubt.closes_at);
+        let rivals = self.store.doubts_of_others(doubt.job.kind, key, time);
+        let rivals = self.store.jobs(&rivals.await?).await?;
+        let rival = rivals.iter().find(|rival| {
+            let account = rival.taken_by.as_ref();
+            let account = account.and_then(|name| self.accounts.get(name));
+            let place = account.and_then(|account| place_of(&rival.input, account));
+            rival.id != doubt.job && !differs(&doubt.place, &place)
+        });
+        if rival.is_some() {
+            // Nothing of this lane will tell that the other doubt is over.
+            self.weigh_again(key, Some(now + LOOK_AGAIN));
+        }
+        Ok(rival.map(|rival| format!("it may be {} of another key as well", rival.id)))
     }
 
     /// The evidence is one-to-one. Whether the remote job is somebody's now.

@@ -36,7 +36,7 @@ impl Runner<'_> {
         let unheard = self.unheard.iter().map(|report| report.flight.clone());
         Here {
             flights: self.in_air.iter().cloned().chain(unheard).collect(),
-            held: self.held.clone(),
+            unsent: self.unsent.clone(),
             others_may_live: self.store.owners_may_outlive_their_lanes(),
             jump: self.jump,
         }
@@ -76,7 +76,6 @@ impl Runner<'_> {
             self.leaving = Some((lane, now + LEAVE_WITHIN));
         }
         self.say_who_works(hold, &look).await?;
-        self.held.clone_from(&hold.epochs);
         let every = if self.leaving.is_some() || !moves.evict.is_empty() {
             SOON
         } else if hold.epochs.len() < self.fleet.wanted().len() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::{
     Caps, Defaults, DescriptionInput, ImageInput, Input, JobKind, Models, Prices, Provider, Status,
-    Timestamp, Window,
+    SubmissionId, Timestamp, Window,
 };
 use engine::{
     Account, Act, CompleteAt, Engine, FlightId, Here, Limits, Policy, Polling, Report, Said,
@@ -14,7 +14,7 @@ use engine::{
 };
 use providers::{Client, SendError};
 use sandbox::{Options, Sandbox};
-use store::{Epoch, Fuse, FuseMode, LaneHold, LaneKey, NewJob, Store};
+use store::{Fuse, FuseMode, LaneHold, LaneKey, NewJob, Store};
 
 const BASE: &str = "http://sandbox.test";
 /// Half an hour before midnight in UTC, so that days end while jobs run.
@@ -64,7 +64,7 @@ pub(crate) struct World {
     next: u64,
     life: u64,
     in_air: BTreeSet<FlightId>,
-    held: Vec<(LaneKey, Epoch)>,
+    unsent: BTreeSet<SubmissionId>,
     unheard: Vec<Report>,
     /// In thousandths, of a crash at each place and of a lost answer.
     trouble: u32,
@@ -225,7 +225,7 @@ impl World {
             next: 0,
             life: 0,
             in_air: BTreeSet::new(),
-            held: Vec::new(),
+            unsent: BTreeSet::new(),
             unheard: Vec::new(),
             trouble: 15,
             crashes: 0,
@@ -279,7 +279,7 @@ impl World {
         let unheard = self.unheard.iter().map(|report| report.flight.clone());
         let here = Here {
             flights: self.in_air.iter().cloned().chain(unheard).collect(),
-            held: std::mem::replace(&mut self.held, hold.epochs.clone()),
+            unsent: self.unsent.clone(),
             others_may_live: false,
             jump: None,
         };
@@ -311,6 +311,7 @@ impl World {
             let Ok(plan) = result else {
                 assert!(burnt, "only the fuse fails: {result:?}");
                 self.unheard = reports;
+                self.unsent.extend(engine.unsent());
                 // Trouble with the database only, or the end of the process.
                 if self.rng.bool() {
                     self.crash();
@@ -336,7 +337,7 @@ impl World {
         self.life += 1;
         self.unheard.clear();
         self.in_air.clear();
-        self.held.clear();
+        self.unsent.clear();
         let rng = &mut self.rng;
         self.queue
             .retain(|_, coming| matches!(coming, Coming::Arrive(..)) && rng.bool());

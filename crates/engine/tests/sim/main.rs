@@ -21,6 +21,8 @@ mod faults;
 #[cfg(test)]
 mod hunt;
 #[cfg(test)]
+mod order;
+#[cfg(test)]
 mod proof;
 #[cfg(test)]
 mod rows;
@@ -28,6 +30,8 @@ mod rows;
 mod scenarios;
 #[cfg(test)]
 mod summary;
+#[cfg(test)]
+mod takeover;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

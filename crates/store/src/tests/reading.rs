@@ -4,8 +4,8 @@ use domain::{Event, Fault, JobKind, Provider, Status};
 
 use super::on_both;
 use super::support::{
-    Fresh, accepted, at, change, description, durable, event, fenced, image, lane, outcome,
-    planned, submission,
+    Fresh, accepted, at, change, description, durable, event, fenced, image, outcome, planned,
+    submission,
 };
 use crate::{Batch, JobFilter, NewJob, Outcome, PendingWant};
 
@@ -292,7 +292,10 @@ async fn money_is_counted_by_outcome(fresh: Fresh) {
     assert!(fresh.store.spent_since(at(51)).await.unwrap().is_empty());
     let known = fresh
         .store
-        .submissions_of_remotes(&lane(), &["remote-1".to_owned(), "nobody".to_owned()])
+        .submissions_of_remotes(
+            JobKind::Description,
+            &["remote-1".to_owned(), "nobody".to_owned()],
+        )
         .await
         .unwrap();
     assert_eq!(known.len(), 1);

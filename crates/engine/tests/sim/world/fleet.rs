@@ -126,7 +126,6 @@ impl World {
         process.engine = Some(engine);
         match added {
             Ok(()) => {
-                process.held.clone_from(&process.epochs);
                 process.due = self.now;
             }
             Err(error) => self.failed(who, burnt, trouble, &error),

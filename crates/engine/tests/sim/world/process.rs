@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use domain::Timestamp;
+use domain::{SubmissionId, Timestamp};
 use engine::{Act, Afloat, Engine, FlightId, Here, Jump, Report, Said};
 use providers::{ItemOutcome, Outcome};
 use store::{Epoch, Fuse, FuseMode, LaneHold, LaneKey, StoreError};
@@ -24,8 +24,8 @@ pub(super) struct Process {
     hold: Option<LaneHold>,
     /// The lanes of this session.
     pub(super) epochs: Vec<(LaneKey, Epoch)>,
-    /// The lanes as they were last held.
-    pub(super) held: Vec<(LaneKey, Epoch)>,
+    /// Submissions that the database failed to take, or to say that it took.
+    unsent: BTreeSet<SubmissionId>,
     /// Handed out, and not yet reported.
     pub(super) in_air: BTreeSet<FlightId>,
     /// Paid POSTs of an earlier session, whose answers are facts.
@@ -66,7 +66,7 @@ impl Process {
             engine: None,
             hold: None,
             epochs: Vec::new(),
-            held: Vec::new(),
+            unsent: BTreeSet::new(),
             in_air: BTreeSet::new(),
             afloat: Afloat::default(),
             unheard: Vec::new(),
@@ -90,7 +90,7 @@ impl Process {
         let unheard = self.unheard.iter().map(|report| report.flight.clone());
         Here {
             flights: self.in_air.iter().cloned().chain(unheard).collect(),
-            held: self.held.clone(),
+            unsent: self.unsent.clone(),
             others_may_live,
             jump: self.jump,
         }
@@ -100,12 +100,11 @@ impl Process {
     pub(super) fn end_session(&mut self) {
         if let Some(mut engine) = self.engine.take() {
             self.afloat.add(engine.afloat());
+            self.unsent.extend(engine.unsent());
         }
         self.hold = None;
         self.session += 1;
-        if !self.epochs.is_empty() {
-            self.held = std::mem::take(&mut self.epochs);
-        }
+        self.epochs.clear();
     }
 
     /// When it does something next.
@@ -257,7 +256,6 @@ impl World {
         process.engine = Some(engine);
         match loaded {
             Ok(()) => {
-                process.held.clone_from(&process.epochs);
                 process.due = self.now;
                 process.tend_at = self.now;
                 if self.is_fleet() {
