@@ -81,9 +81,12 @@ async fn a_person_sees_price_and_evidence_and_decides() {
         let all = ["jobs", "resolve", "--all", "--resubmit", "--dry-run"];
         let page = said(&shop, &all, 0);
         assert!(
-            page.contains("3 jobs in doubt") && page.contains("9 credits"),
+            page.contains("3 jobs in doubt: resubmit; it may cost 9 credits again"),
             "{page}"
         );
+        let nobodys = ["jobs", "resolve", "--batch", "nope", "--give-up", "--yes"];
+        let page = said(&shop, &nobodys, 0);
+        assert!(page.contains("no job in doubt fits this filter"), "{page}");
         let spring = ["jobs", "resolve", "--batch", "spring", "--give-up"];
         let refused = said(&shop, &spring, 1);
         assert!(refused.contains("--yes"), "{refused}");
