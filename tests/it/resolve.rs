@@ -126,6 +126,61 @@ async fn a_person_sees_price_and_evidence_and_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mistyped_remote_id_leaves_the_doubt_as_it_was() {
+    for engine in BOTH {
+        let shop = in_doubt(engine).await;
+        shop.edit_config("[database]", "in_doubt_wait = \"0s\"\n\n[database]");
+        // A 404 counts at once, as it does for a person who comes back after ten minutes.
+        shop.edit_config(
+            "timing = { submit_timeout = \"10s\"",
+            "timing = { missing_grace = \"0s\", submit_timeout = \"10s\"",
+        );
+        said(
+            &shop,
+            &["jobs", "resolve", "image:1", "--adopt", "99999"],
+            0,
+        );
+        assert_eq!(shop.work().status.code(), Some(3));
+        let page = said(&shop, &["jobs", "show", "image:1"], 0);
+        assert!(page.contains("knows no job \"99999\""), "{page}");
+        let credits = json(&shop.output(&["credits", "shots", "--json"]));
+        let today = &credits[0]["today"];
+        let (booked, doubt) = (&today["booked"], &today["in_doubt"]);
+        assert!(*booked == 0 && *doubt == 9, "{credits:#}");
+        // Whoever looks again finds the right one.
+        let id = made_of(&shop, "1");
+        said(&shop, &["jobs", "resolve", "image:1", "--adopt", &id], 0);
+        assert_eq!(shop.work().status.code(), Some(3));
+        let status = "select status from image_generations where id = 1";
+        assert_eq!(shop.text(status).await, "completed");
+        // Another picture's id is taken at a person's word, and the row tells of it.
+        let id = made_of(&shop, "3");
+        said(&shop, &["jobs", "resolve", "image:2", "--adopt", &id], 0);
+        assert_eq!(shop.work().status.code(), Some(3));
+        let warning =
+            |n| format!("select coalesce(warning, '-') from image_generations where id = {n}");
+        let told = shop.text(&warning(2)).await;
+        assert!(told.contains("another prompt: \"on table 3\""), "{told}");
+        assert_eq!(shop.text(&warning(1)).await, "-");
+        assert_eq!(shop.submits().len(), 3, "nothing was sent again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_command_is_told_where_people_look() {
+    let shop = in_doubt(super::shop::Engine::Sqlite).await;
+    for _ in 0..2 {
+        said(&shop, &["jobs", "resolve", "image:1", "--give-up"], 0);
+    }
+    let page = said(&shop, &["jobs", "show", "image:1"], 0);
+    assert_eq!(page.matches("waits for the worker").count(), 2, "{page}");
+    assert_eq!(shop.work().status.code(), Some(3));
+    let page = said(&shop, &["jobs", "show", "image:1"], 0);
+    assert!(page.contains("refused: the job is failed"), "{page}");
+    assert!(page.contains("decision give_up"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_decision_about_several_needs_a_choice_and_a_yes() {
     let shop = in_doubt(super::shop::Engine::Sqlite).await;
     let refused = said(&shop, &["jobs", "resolve", "--resubmit"], 1);

@@ -292,6 +292,8 @@ impl Engine {
                 open.client_ref.clone_from(&row.client_ref);
                 open.location.clone_from(&row.location);
                 open.fate = row.outcome;
+                open.named =
+                    said.is_none() && row.reason.as_deref() == Some(crate::commands::NAMED);
                 // The row shows what the job has cost in all; here it is what this submission costs.
                 open.job.work.credits = row.credits.or(row.price);
             }
