@@ -253,7 +253,12 @@ impl Runner<'_> {
                 if now >= until {
                     return Ok(Ended::Stopped);
                 }
-            } else if self.options.until_idle && self.in_air.is_empty() && self.reports.is_empty() {
+            } else if self.options.until_idle
+                && self.in_air.is_empty()
+                && self.reports.is_empty()
+                // A step that wants the next one at once (a job's second command) has not ended.
+                && plan.wake_at.is_none_or(|at| at > now)
+            {
                 match self.idle(&outlook, now).await? {
                     Idle::Yes => return Ok(Ended::Idle(outlook)),
                     Idle::No => {}
