@@ -298,9 +298,7 @@ impl Engine {
                 open.job.work.credits = row.credits.or(row.price);
             }
             if status == Status::InDoubt {
-                // A run that ends when nothing is left to do (a batch, every night) looks once at old ones.
-                let sent_at = open.job.work.submitted_at.unwrap_or(now);
-                open.next_read = now.max(sent_at + account.timing.evidence_first);
+                open.next_read = now + account.timing.evidence_first;
                 self.open.insert(id, open);
                 continue;
             }
