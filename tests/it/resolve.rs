@@ -240,3 +240,28 @@ async fn a_webhook_in_the_inbox_is_evidence_for_the_running_worker() {
         assert_eq!(shop.text(hook).await, "done");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_ends_when_idle_looks_once_at_old_doubts() {
+    let mut options = options();
+    options.faults = FaultPlan::once(Provider::Jakov, Verb::Submit, 1, FaultKind::ErrorAfter(500));
+    let shop = Shop::open(super::shop::Engine::Sqlite, options).await;
+    // As if the text took longer than the first run waits for evidence, and a night had passed.
+    shop.edit_config("[database]", "in_doubt_wait = \"0s\"\n\n[database]");
+    shop.edit_config(
+        "timing = { submit_timeout = \"10s\"",
+        "timing = { evidence_first = \"1ms\", submit_timeout = \"10s\"",
+    );
+    shop.sql("insert into descriptions (product_name) values ('Arc lamp')")
+        .await;
+    assert_eq!(shop.work().status.code(), Some(3));
+    let status = "select status from descriptions";
+    assert_eq!(shop.text(status).await, "in_doubt");
+    while !shop.remote_jobs().iter().all(|job| job.has_result) {
+        tokio::task::yield_now().await;
+    }
+    let worked = shop.work();
+    assert_eq!(worked.status.code(), Some(0), "{}", talk(&worked));
+    assert_eq!(shop.text(status).await, "completed");
+    assert_eq!(shop.submits().len(), 1, "nothing was sent again");
+}

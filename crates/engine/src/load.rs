@@ -62,6 +62,9 @@ impl Here {
 /// A submission read from the ledger, with its jobs in the order of the body.
 type Ledger = BTreeMap<domain::SubmissionId, Vec<SubmissionRow>>;
 
+/// A doubt that has had so many first waits for evidence is looked at once when it is loaded.
+const OLD_DOUBT: u32 = 20;
+
 impl Engine {
     /// Builds the planner for these lanes: see [`Engine::add_lanes`].
     ///
@@ -298,7 +301,14 @@ impl Engine {
                 open.job.work.credits = row.credits.or(row.price);
             }
             if status == Status::InDoubt {
-                open.next_read = now + account.timing.evidence_first;
+                // A run that ends when nothing is left to do (a batch, every night) still looks once at old ones.
+                let first = account.timing.evidence_first;
+                let age = now.since(open.job.work.submitted_at.unwrap_or(now));
+                open.next_read = if age > OLD_DOUBT * first {
+                    now
+                } else {
+                    now + first
+                };
                 self.open.insert(id, open);
                 continue;
             }
