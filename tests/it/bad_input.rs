@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::shop::{BOTH, Shop, options, talk};
+use super::shop::{BOTH, Engine, Shop, finished, options, talk};
 
 const IMAGE: &str = "https://images.example/lamp.jpg";
 /// Stands in every wrong row, so that it can be looked for at the providers.
@@ -70,6 +70,19 @@ fn good() -> [String; 4] {
         ),
         "insert into productions (topic) values ('Why people love lamps')".to_owned(),
     ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_not_there_is_found_before_a_worker_starts() {
+    let shop = Shop::open(Engine::Sqlite, options()).await;
+    assert_eq!(shop.output(&["doctor"]).status.code(), Some(0));
+    let mut command = shop.command(&["doctor"]);
+    command.env_remove("JAKOV_API_KEY");
+    let looked = finished(command);
+    assert_eq!(looked.status.code(), Some(1));
+    let page = String::from_utf8_lossy(&looked.stdout);
+    let named = "wrong  accounts.texts.api_key: the environment variable JAKOV_API_KEY is not set";
+    assert!(page.contains(named), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

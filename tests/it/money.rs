@@ -90,6 +90,26 @@ async fn a_cap_is_reached_and_never_passed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_dearer_than_its_whole_cap_is_told_that_waiting_is_in_vain() {
+    let shop = Shop::open(Engine::Sqlite, options()).await;
+    set(&shop, "shots", "spend = { per_day = 10 }");
+    shop.sql(
+        "insert into image_generations (operation, image_url) \
+         values ('upscale', 'https://images.example/1.jpg')",
+    )
+    .await;
+    work(&shop, 8);
+    let why = shop
+        .text("select error_message from image_generations")
+        .await;
+    assert!(
+        why.contains("this needs 20; that is more than the whole cap"),
+        "{why}"
+    );
+    assert!(!why.contains("it frees"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cap_on_batches_lets_other_batches_go_on() {
     let shop = Shop::open(Engine::Sqlite, options()).await;
     set(&shop, "shots", "spend = { per_batch = 7 }");

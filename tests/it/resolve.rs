@@ -81,9 +81,12 @@ async fn a_person_sees_price_and_evidence_and_decides() {
         let all = ["jobs", "resolve", "--all", "--resubmit", "--dry-run"];
         let page = said(&shop, &all, 0);
         assert!(
-            page.contains("3 jobs in doubt") && page.contains("9 credits"),
+            page.contains("3 jobs in doubt: resubmit; it may cost 9 credits again"),
             "{page}"
         );
+        let nobodys = ["jobs", "resolve", "--batch", "nope", "--give-up", "--yes"];
+        let page = said(&shop, &nobodys, 0);
+        assert!(page.contains("no job in doubt fits this filter"), "{page}");
         let spring = ["jobs", "resolve", "--batch", "spring", "--give-up"];
         let refused = said(&shop, &spring, 1);
         assert!(refused.contains("--yes"), "{refused}");
@@ -120,6 +123,61 @@ async fn a_person_sees_price_and_evidence_and_decides() {
         );
         assert_eq!(shop.submits().len(), 4, "only the resubmit was sent again");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mistyped_remote_id_leaves_the_doubt_as_it_was() {
+    for engine in BOTH {
+        let shop = in_doubt(engine).await;
+        shop.edit_config("[database]", "in_doubt_wait = \"0s\"\n\n[database]");
+        // A 404 counts at once, as it does for a person who comes back after ten minutes.
+        shop.edit_config(
+            "timing = { submit_timeout = \"10s\"",
+            "timing = { missing_grace = \"0s\", submit_timeout = \"10s\"",
+        );
+        said(
+            &shop,
+            &["jobs", "resolve", "image:1", "--adopt", "99999"],
+            0,
+        );
+        assert_eq!(shop.work().status.code(), Some(3));
+        let page = said(&shop, &["jobs", "show", "image:1"], 0);
+        assert!(page.contains("knows no job \"99999\""), "{page}");
+        let credits = json(&shop.output(&["credits", "shots", "--json"]));
+        let today = &credits[0]["today"];
+        let (booked, doubt) = (&today["booked"], &today["in_doubt"]);
+        assert!(*booked == 0 && *doubt == 9, "{credits:#}");
+        // Whoever looks again finds the right one.
+        let id = made_of(&shop, "1");
+        said(&shop, &["jobs", "resolve", "image:1", "--adopt", &id], 0);
+        assert_eq!(shop.work().status.code(), Some(3));
+        let status = "select status from image_generations where id = 1";
+        assert_eq!(shop.text(status).await, "completed");
+        // Another picture's id is taken at a person's word, and the row tells of it.
+        let id = made_of(&shop, "3");
+        said(&shop, &["jobs", "resolve", "image:2", "--adopt", &id], 0);
+        assert_eq!(shop.work().status.code(), Some(3));
+        let warning =
+            |n| format!("select coalesce(warning, '-') from image_generations where id = {n}");
+        let told = shop.text(&warning(2)).await;
+        assert!(told.contains("another prompt: \"on table 3\""), "{told}");
+        assert_eq!(shop.text(&warning(1)).await, "-");
+        assert_eq!(shop.submits().len(), 3, "nothing was sent again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_command_is_told_where_people_look() {
+    let shop = in_doubt(super::shop::Engine::Sqlite).await;
+    for _ in 0..2 {
+        said(&shop, &["jobs", "resolve", "image:1", "--give-up"], 0);
+    }
+    let page = said(&shop, &["jobs", "show", "image:1"], 0);
+    assert_eq!(page.matches("waits for the worker").count(), 2, "{page}");
+    assert_eq!(shop.work().status.code(), Some(3));
+    let page = said(&shop, &["jobs", "show", "image:1"], 0);
+    assert!(page.contains("refused: the job is failed"), "{page}");
+    assert!(page.contains("decision give_up"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,4 +239,29 @@ async fn a_webhook_in_the_inbox_is_evidence_for_the_running_worker() {
         let hook = "select state from webhook_inbox";
         assert_eq!(shop.text(hook).await, "done");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_ends_when_idle_looks_once_at_old_doubts() {
+    let mut options = options();
+    options.faults = FaultPlan::once(Provider::Jakov, Verb::Submit, 1, FaultKind::ErrorAfter(500));
+    let shop = Shop::open(super::shop::Engine::Sqlite, options).await;
+    // As if the text took longer than the first run waits for evidence, and a night had passed.
+    shop.edit_config("[database]", "in_doubt_wait = \"0s\"\n\n[database]");
+    shop.edit_config(
+        "timing = { submit_timeout = \"10s\"",
+        "timing = { evidence_first = \"1ms\", submit_timeout = \"10s\"",
+    );
+    shop.sql("insert into descriptions (product_name) values ('Arc lamp')")
+        .await;
+    assert_eq!(shop.work().status.code(), Some(3));
+    let status = "select status from descriptions";
+    assert_eq!(shop.text(status).await, "in_doubt");
+    while !shop.remote_jobs().iter().all(|job| job.has_result) {
+        tokio::task::yield_now().await;
+    }
+    let worked = shop.work();
+    assert_eq!(worked.status.code(), Some(0), "{}", talk(&worked));
+    assert_eq!(shop.text(status).await, "completed");
+    assert_eq!(shop.submits().len(), 1, "nothing was sent again");
 }

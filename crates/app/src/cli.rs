@@ -117,7 +117,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// What accounts have spent, how full their caps are, and whether they rest.
     Credits(CreditsArgs),
-    /// Look at what the start of a worker looks at: the database's server, the disks.
+    /// Look at what the start of a worker looks at: the keys, the database's server, the disks.
     Doctor(DoctorArgs),
     /// Serve the three simulated providers.
     Sandbox(SandboxArgs),

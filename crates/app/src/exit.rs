@@ -113,6 +113,11 @@ impl From<StoreError> for Failure {
         match &error {
             StoreError::NeedsMigration => Self::new(Code::Schema, error).next("vitrine migrate"),
             StoreError::NewerSchema { .. } => Self::new(Code::Schema, error),
+            StoreError::CannotOpen { .. } => Self::new(Code::Error, error).next(
+                "start the database's server, or mend database.url in the config (or VITRINE_DATABASE_URL)",
+            ),
+            StoreError::ReadOnly { .. } => Self::new(Code::Error, error)
+                .next("give this user the right to write the file and its folder"),
             StoreError::Held { .. } => {
                 Self::new(Code::Error, error).next("vitrine status (reading works beside it)")
             }
@@ -179,6 +184,7 @@ mod tests {
         insta::assert_snapshot!(failure, @r"
         error: the worker had to stop
           why: the database sqlite://shop.db is read-only
+          next: give this user the right to write the file and its folder
         ");
     }
 

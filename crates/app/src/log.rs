@@ -21,10 +21,14 @@ pub(crate) fn install(verbose: u8) {
     let _ = if wants_json {
         lines.json().try_init()
     } else {
-        lines
-            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
-            .try_init()
+        lines.with_ansi(wants_colour()).try_init()
     };
+}
+
+/// On a terminal, unless somebody asks for none (no-color.org: any value but the empty one).
+fn wants_colour() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::IsTerminal::is_terminal(&io::stderr()) && !refused
 }
 
 /// Libraries talk about bytes and pools: they stay at warnings until the third `-v`. What PostgreSQL

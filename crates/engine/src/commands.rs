@@ -63,6 +63,9 @@ fn refusal(event: &Event, status: Status) -> String {
     }
 }
 
+/// Why a submission counts as accepted where a person said so (`submission_jobs.reason`).
+pub(crate) const NAMED: &str = "adopted by a person";
+
 impl Engine {
     pub(crate) async fn read_commands(
         &mut self,
@@ -229,7 +232,8 @@ impl Engine {
                 open.fate = Fate::Accepted;
                 open.next_read = now + account.interval(open.phase);
                 open.floor = open.next_read;
-                change.reason = Some("adopted by a person".to_owned());
+                change.reason = Some(NAMED.to_owned());
+                open.named = true;
                 draft.outcome(change);
             }
             "done".to_owned()

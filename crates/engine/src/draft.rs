@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Event, Fault, JobId, SubmissionId, Timestamp, next};
+use domain::{Event, Fault, JobId, Resolution, SubmissionId, Timestamp, next};
 use serde_json::{Value, json};
 use store::{
     Batch, Epoch, Job, JobChange, LaneKey, NewEvent, NewRequest, NewSubmission, Pause, PauseChange,
@@ -139,7 +139,16 @@ fn detail_of(event: &Event) -> Value {
         }),
         Event::CancelAsked { how, .. } => json!({ "how": how }),
         Event::RetryAsked => Value::Null,
-        Event::Resolved(resolution) => json!({ "decision": format!("{resolution:?}") }),
+        Event::Resolved(resolution) => json!({ "decision": as_asked(resolution) }),
+    }
+}
+
+/// A decision as `job_commands` writes it.
+fn as_asked(resolution: &Resolution) -> String {
+    match resolution {
+        Resolution::Adopt { remote_id } => format!("adopt:{remote_id}"),
+        Resolution::Resubmit => "resubmit".to_owned(),
+        Resolution::GiveUp => "give_up".to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{JobId, Status, SubmissionId, Timestamp};
 use providers::Phase;
@@ -15,6 +16,7 @@ use store::{
 
 use crate::account::Account;
 use crate::act::FlightId;
+use crate::commands::NAMED;
 use crate::doubt::Doubts;
 use crate::draft::Draft;
 use crate::flight::{Flight, Purpose};
@@ -27,6 +29,20 @@ use crate::recover::{Left, ON_ITS_WAY};
 
 /// A submission read from the ledger, with its jobs in the order of the body.
 pub(crate) type Ledger = BTreeMap<SubmissionId, Vec<SubmissionRow>>;
+
+/// A doubt that has had so many first waits for evidence is looked at once when it is loaded.
+const OLD_DOUBT: u32 = 20;
+
+/// When a doubt's evidence is looked at first. A run that ends when nothing is left to do (a batch, every
+/// night) still looks once at old ones.
+fn first_look(open: &OpenJob, wait: Duration, now: Timestamp) -> Timestamp {
+    let age = now.since(open.job.work.submitted_at.unwrap_or(now));
+    if age > OLD_DOUBT * wait {
+        now
+    } else {
+        now + wait
+    }
+}
 
 impl Engine {
     /// Builds the planner for these lanes: see [`Engine::add_lanes`].
@@ -261,11 +277,12 @@ impl Engine {
                 open.client_ref.clone_from(&row.client_ref);
                 open.location.clone_from(&row.location);
                 open.fate = row.outcome;
+                open.named = said.is_none() && row.reason.as_deref() == Some(NAMED);
                 // The row shows what the job has cost in all; here it is what this submission costs.
                 open.job.work.credits = row.credits.or(row.price);
             }
             if status == Status::InDoubt {
-                open.next_read = now + account.timing.evidence_first;
+                open.next_read = first_look(&open, account.timing.evidence_first, now);
                 self.open.insert(id, open);
                 continue;
             }

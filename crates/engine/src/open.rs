@@ -50,6 +50,8 @@ pub(crate) struct OpenJob {
     pub(crate) location: Option<String>,
     /// What tied the remote id to the job.
     pub(crate) matched_by: Option<MatchedBy>,
+    /// A person said which remote job it is, and no read has shown that there is one.
+    pub(crate) named: bool,
     /// What the provider's last word means.
     pub(crate) phase: Phase,
     /// The next read is due then.
@@ -88,6 +90,7 @@ impl OpenJob {
             client_ref: None,
             location: None,
             matched_by: None,
+            named: false,
             phase: Phase::Queued,
             next_read: now,
             floor: now,

@@ -266,7 +266,7 @@ impl Runner<'_> {
                 if now >= until {
                     return Ok(Ended::Stopped);
                 }
-            } else if self.options.until_idle && self.in_air.is_empty() && self.reports.is_empty() {
+            } else if self.options.until_idle && self.is_quiet_until(plan.wake_at, now) {
                 match self.idle(&outlook, now).await? {
                     Idle::Yes => return Ok(Ended::Idle(outlook)),
                     Idle::No => {}
@@ -338,6 +338,12 @@ impl Runner<'_> {
         }
         self.rests.disk_low = low;
         self.rests.clone()
+    }
+
+    /// Nothing is under way. A step that wants the next one at once (a job's second command) is.
+    fn is_quiet_until(&self, wake_at: Option<Timestamp>, now: Timestamp) -> bool {
+        let is_over = wake_at.is_none_or(|at| at > now);
+        is_over && self.in_air.is_empty() && self.reports.is_empty()
     }
 
     /// Whether anything can go on by itself.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::db::{Arg, End};
 use crate::jobs::list;
-use crate::model::{Command, LaneKey, Pause, Webhook};
+use crate::model::{Command, CommandRow, LaneKey, Pause, Webhook};
 use crate::sql::{Sql, statements};
 use crate::{Store, StoreError};
 
@@ -17,6 +17,13 @@ statements! {
         postgres: "select row_to_json(r)::text from (select id, kind || ':' || job_id as job, command, value, \
               created_at \
             from job_commands where done_at is null order by id limit $1) r",
+    };
+    COMMANDS_OF: Sql = Sql {
+        sqlite: "select json_object('id', id, 'command', command, 'value', value, 'created_at', created_at, \
+              'outcome', outcome, 'done_at', done_at) \
+            from job_commands where kind = ?1 and job_id = ?2 + 0 order by id",
+        postgres: "select row_to_json(r)::text from (select id, command, value, created_at, outcome, done_at \
+            from job_commands where kind = $1 and job_id = $2 order by id) r",
     };
     ADD_COMMAND: Sql = Sql {
         sqlite: "insert into job_commands (kind, job_id, command, value) values (?1, ?2, ?3, ?4) \
@@ -66,6 +73,15 @@ impl Store {
     pub async fn open_commands(&self, limit: u32) -> Result<Vec<Command>, StoreError> {
         self.read("job_commands", &OPEN_COMMANDS, vec![Arg::Int(limit.into())])
             .await
+    }
+
+    /// What was asked of this job so far, and what came of it, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn commands_of(&self, job: JobId) -> Result<Vec<CommandRow>, StoreError> {
+        let args = vec![job.kind.as_str().into(), Arg::Int(job.id)];
+        self.read("job_commands", &COMMANDS_OF, args).await
     }
 
     /// Adds a command, as a plain INSERT would, and returns its id. The lane's owner executes it.

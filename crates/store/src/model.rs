@@ -218,6 +218,23 @@ pub struct Command {
     pub created_at: Timestamp,
 }
 
+/// A command of a person or program, with what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandRow {
+    /// Row id.
+    pub id: i64,
+    /// `cancel`, `retry`, `priority`, …
+    pub command: String,
+    /// What else it says.
+    pub value: Option<String>,
+    /// When it came.
+    pub created_at: Timestamp,
+    /// `done`, or why not; `None` until the worker has looked at it.
+    pub outcome: Option<String>,
+    /// When it was executed or refused.
+    pub done_at: Option<Timestamp>,
+}
+
 /// What an account took on a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct DayMoney {

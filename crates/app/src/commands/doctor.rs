@@ -1,12 +1,13 @@
-//! `vitrine doctor`: looks at what a worker's start looks at, without working; and takes a person's word
+//! `vitrine doctor`: looks at what a worker's start looks at (keys, database, disks), without working; and takes a person's word
 //! that the database's present server is the right one.
 
-use engine::{Clock, DiskReserve, SystemClock};
+use engine::{Clock, SystemClock};
 use serde::Serialize;
 use store::{AnotherServer, ServerReport, Store, StoreError};
 
 use super::run::reserve;
 use crate::cli::{DoctorArgs, Globals};
+use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::opened;
 use crate::output::{print, print_json, say};
@@ -21,6 +22,8 @@ struct Report {
     /// Why submits rest.
     another_server: Option<AnotherServer>,
     disk_low: Option<String>,
+    /// Keys that are not there, and why: no worker starts.
+    keys: Vec<String>,
 }
 
 /// Looks, and accepts.
@@ -30,19 +33,21 @@ pub(crate) async fn doctor(globals: &Globals, args: &DoctorArgs) -> Result<Code,
         store.accept_server(SystemClock.now()).await?;
         say("the database's present server is accepted; submits go on within seconds");
     }
-    let report = look(&store, &reserve(&config)).await?;
+    let report = look(&store, &config).await?;
     store.close().await;
     if globals.wants_json() {
         print_json(&report)?;
     } else {
         print(page(&report, globals))?;
     }
-    let healthy =
-        report.unfit.is_none() && report.another_server.is_none() && report.disk_low.is_none();
+    let healthy = report.unfit.is_none()
+        && report.another_server.is_none()
+        && report.disk_low.is_none()
+        && report.keys.is_empty();
     Ok(if healthy { Code::Done } else { Code::Error })
 }
 
-async fn look(store: &Store, reserve: &DiskReserve) -> Result<Report, Failure> {
+async fn look(store: &Store, config: &Config) -> Result<Report, Failure> {
     let (server, unfit) = match store.check_server().await {
         Ok(server) => (Some(server), None),
         Err(StoreError::Unfit { why, .. }) => (None, Some(why)),
@@ -53,7 +58,8 @@ async fn look(store: &Store, reserve: &DiskReserve) -> Result<Report, Failure> {
         unfit,
         server,
         another_server: store.another_server().await?,
-        disk_low: reserve.low(false),
+        disk_low: reserve(config).low(false),
+        keys: config.keyless.clone(),
     })
 }
 
@@ -79,5 +85,9 @@ fn page(report: &Report, globals: &Globals) -> String {
         Some(why) => format!("wrong  submits rest: {why}"),
         None => "ok     there is room on the disks".to_owned(),
     });
+    if report.keys.is_empty() {
+        lines.push("ok     every account has its key".to_owned());
+    }
+    lines.extend(report.keys.iter().map(|why| format!("wrong  {why}")));
     lines.join("\n")
 }

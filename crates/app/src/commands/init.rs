@@ -22,7 +22,10 @@ pub(crate) fn init(globals: &Globals, args: &InitArgs) -> Result<Code, Failure> 
         None => REAL.to_owned(),
         Some(url) => sandbox_config(url, args.speed)?,
     };
-    write(&path, &text, args.force.unwrap_or_default())?;
+    write(&path, &text, args.force.unwrap_or_default()).map_err(|error| match error {
+        NotWritten::IsThere(why) => why.next(globals.command(&replacing(args))),
+        NotWritten::Cannot(why) => why,
+    })?;
     let first = match &args.sandbox {
         None => "name your accounts in it, export",
         Some(_) => "export",
@@ -35,7 +38,24 @@ pub(crate) fn init(globals: &Globals, args: &InitArgs) -> Result<Code, Failure> 
     Ok(Code::Done)
 }
 
-fn write(path: &Path, text: &str, replace: impl Into<Replace>) -> Result<(), Failure> {
+/// The same command once more, which replaces the file.
+fn replacing(args: &InitArgs) -> String {
+    match &args.sandbox {
+        None => "init --force".to_owned(),
+        Some(url) => format!("init --force --sandbox {url} --speed {}", args.speed),
+    }
+}
+
+/// Why there is no new config.
+#[derive(Debug)]
+enum NotWritten {
+    /// There is one already.
+    IsThere(Failure),
+    /// The file system says no.
+    Cannot(Failure),
+}
+
+fn write(path: &Path, text: &str, replace: impl Into<Replace>) -> Result<(), NotWritten> {
     let mut options = OpenOptions::new();
     options.write(true);
     match replace.into() {
@@ -47,12 +67,14 @@ fn write(path: &Path, text: &str, replace: impl Into<Replace>) -> Result<(), Fai
         .open(path)
         .and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => Failure::say(
+        ErrorKind::AlreadyExists => NotWritten::IsThere(Failure::say(
             Code::Error,
             format!("{place} is there already; nothing was written"),
-        )
-        .next("vitrine init --force (replaces it)"),
-        _ => Failure::from(error).while_doing(format!("cannot write {place}")),
+        )),
+        _ => {
+            let failure = Failure::from(error).while_doing(format!("cannot write {place}"));
+            NotWritten::Cannot(failure)
+        }
     })
 }
 
@@ -197,12 +219,26 @@ mod tests {
     }
 
     #[test]
+    fn the_command_that_replaces_asks_for_the_same() {
+        let mut args = InitArgs {
+            force: None,
+            sandbox: None,
+            speed: 1.0,
+        };
+        assert_eq!(replacing(&args), "init --force");
+        args.sandbox = Some("http://127.0.0.1:7799".parse().unwrap());
+        args.speed = 50.0;
+        let words = "init --force --sandbox http://127.0.0.1:7799/ --speed 50";
+        assert_eq!(replacing(&args), words);
+    }
+
+    #[test]
     fn a_config_that_is_there_is_not_replaced_unasked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vitrine.toml");
         write(&path, "mine", false).unwrap();
         let refused = write(&path, "yours", false).unwrap_err();
-        assert!(refused.to_string().contains("--force"), "{refused}");
+        assert!(matches!(refused, NotWritten::IsThere(_)), "{refused:?}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
         write(&path, "yours", true).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "yours");

@@ -214,7 +214,7 @@ fn tell_what_waits(outlook: &Outlook, counts: &[Count], globals: &Globals) {
     if in_doubt > 0 {
         say(format!(
             "jobs in doubt, which wait for a person: {in_doubt}\n  next: {}",
-            globals.command("jobs list --status in_doubt")
+            globals.command("jobs resolve (shows price and evidence of each)")
         ));
     }
 }

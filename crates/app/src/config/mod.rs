@@ -39,7 +39,7 @@ pub(crate) enum ConfigError {
         why: String,
     },
     /// It is no TOML, or has a key that does not exist.
-    #[error("the config {place} does not read: {why}")]
+    #[error("the config {place} does not read, {why}")]
     Syntax {
         /// Which file.
         place: String,

@@ -139,12 +139,24 @@ pub(crate) struct Span(pub(crate) Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        span(&text).map(Self).ok_or_else(|| {
+        let value = toml::Value::deserialize(deserializer)?;
+        let known = value.as_str().and_then(span);
+        known.map(Self).ok_or_else(|| {
             serde::de::Error::custom(format!(
-                "{text:?} is no span of time: write 500ms, 5s, 10m, 1h or 2d"
+                "{} is no span of time: write \"500ms\", \"5s\", \"10m\", \"1h\" or \"2d\"",
+                as_written(&value)
             ))
         })
+    }
+}
+
+/// A number or a text as the file has it; of anything larger no more than that it is there.
+fn as_written(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => format!("{text:?}"),
+        toml::Value::Integer(number) => number.to_string(),
+        toml::Value::Float(number) => number.to_string(),
+        other => format!("this {}", other.type_str()),
     }
 }
 
@@ -170,10 +182,12 @@ pub(crate) struct Size(pub(crate) u64);
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        size(&text).map(Self).ok_or_else(|| {
+        let value = toml::Value::deserialize(deserializer)?;
+        let known = value.as_str().and_then(size);
+        known.map(Self).ok_or_else(|| {
             serde::de::Error::custom(format!(
-                "{text:?} is no size: write 200MB, 1.5GB or 500MiB, or 0B to switch it off"
+                "{} is no size: write \"200MB\", \"1.5GB\" or \"500MiB\", or \"0B\" to switch it off",
+                as_written(&value)
             ))
         })
     }
@@ -203,9 +217,34 @@ fn size(text: &str) -> Option<u64> {
 /// Reads the text of a config.
 ///
 /// # Errors
-/// Where and what does not read, as one sentence of the TOML library's.
+/// Where and what does not read, as one sentence. The line itself is not quoted: it may hold a key or a
+/// password that somebody wrote where none belongs.
 pub(crate) fn parse(text: &str) -> Result<Raw, String> {
-    toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let place = before.map_or_else(String::new, |before| {
+            let line = before.matches('\n').count() + 1;
+            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+            format!("line {line}, column {column}: ")
+        });
+        let why = error.message().trim_end();
+        let is_key = ["api_key", "webhook_secret"]
+            .iter()
+            .any(|field| why.starts_with(&format!("unknown field `{field}`")));
+        if is_key {
+            let advice = "keys are never in this file: name a variable (api_key_env, \
+                webhook_secret_env) or a file (api_key_file, webhook_secret_file)";
+            return format!("{place}{advice}");
+        }
+        format!("{place}{}", in_plain_words(why))
+    })
+}
+
+/// The library's words for numbers are Rust's.
+fn in_plain_words(why: &str) -> String {
+    why.replace("expected u32", "expected a whole number from 0")
+        .replace("expected i64", "expected a whole number")
+        .replace("expected f64", "expected a number")
 }
 
 #[cfg(test)]
@@ -248,6 +287,31 @@ mod tests {
     #[test]
     fn a_key_that_does_not_exist_is_named() {
         let error = parse("[accounts.a]\nprovidr = \"jakov\"\n").unwrap_err();
+        assert!(error.starts_with("line 2, column 1: "), "{error}");
         assert!(error.contains("providr"), "{error}");
+    }
+
+    #[test]
+    fn a_key_in_the_file_is_not_repeated() {
+        for line in [
+            "api_key = \"ejaj_live_secret\"",
+            "webhook_secret = \"whsec_secret\"",
+            "apikey = \"ejaj_live_secret\"",
+            "base_url = \"https://me:secret@host\" \"",
+        ] {
+            let error = parse(&format!("[accounts.a]\n{line}\n")).unwrap_err();
+            assert!(!error.contains("secret\""), "{error}");
+            assert!(error.starts_with("line 2, "), "{error}");
+        }
+        let error = parse("[accounts.a]\napi_key = \"ejaj_live_secret\"\n").unwrap_err();
+        assert!(error.contains("api_key_env"), "{error}");
+    }
+
+    #[test]
+    fn numbers_are_asked_for_in_plain_words() {
+        let error = parse("[accounts.a]\nretry_failed = -3\n").unwrap_err();
+        assert!(error.ends_with("expected a whole number from 0"), "{error}");
+        let error = parse("[accounts.a]\ndeadline = 5\n").unwrap_err();
+        assert!(error.contains("5 is no span of time"), "{error}");
     }
 }

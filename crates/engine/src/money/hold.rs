@@ -170,10 +170,14 @@ fn reason(
                 (CapKind::PerBatch, Some(batch)) => format!("the batch {batch:?} has taken"),
                 _ => format!("{} has taken", account.name),
             };
-            let frees = frees_at.map_or_else(
-                || "it frees when the cap is raised, or when something in doubt turns out to be refused".to_owned(),
-                |at| format!("it frees at {at}"),
-            );
+            let frees = match frees_at {
+                _ if price.is_some_and(|price| price > over.limit) => {
+                    "that is more than the whole cap: raise it, or cancel the job".to_owned()
+                }
+                Some(at) => format!("it frees at {at}"),
+                None => "it frees when the cap is raised, or when something in doubt turns out to be refused"
+                    .to_owned(),
+            };
             let why = format!(
                 "{}holds this back: {whose} {} with what is reserved and in doubt, this needs {}; {frees}",
                 setting(over.cap, over.limit),

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use domain::{Event, Fault, Input, JobId, Provider, Status, Timestamp};
 use providers::{Outcome, Phase, Refusal, RemoteJob, Reply};
-use store::LaneKey;
+use store::{LaneKey, Outcome as Fate};
 
 use crate::account::{Account, CompleteAt};
 use crate::draft::Draft;
 use crate::flight::{Flight, Purpose};
 use crate::open::OpenJob;
 use crate::planner::Engine;
-use crate::submit::Source;
+use crate::submit::{Source, untouched};
 
 /// The longest that a job waits whose polls tell nothing: after an outage it is heard again by then.
 const LONGEST_UNHEARD: Duration = Duration::from_secs(600);
@@ -191,6 +191,21 @@ impl Engine {
             }
             return;
         }
+        if open.named {
+            // Somebody mistyped it: the doubt is as it was, and nothing is lost.
+            let remote_id = open.remote_id().unwrap_or_default();
+            let why = format!("{} knows no job {remote_id:?} (404)", account.provider);
+            let mut change = untouched(&open.submission, job, Fate::Unknown, at);
+            change.reason = Some(why.clone());
+            let why = Fault::new("remote_missing", why);
+            if draft.apply(open, &Event::RemoteIsAnothers { why }, key, at) {
+                open.named = false;
+                open.fate = Fate::Unknown;
+                open.next_read = at + account.timing.evidence_first;
+                draft.outcome(change);
+            }
+            return;
+        }
         let event = Event::RemoteFailed {
             fault: Fault::new(
                 "remote_missing",
@@ -221,6 +236,12 @@ impl Engine {
             return;
         }
         open.phase = remote.phase;
+        if std::mem::take(&mut open.named)
+            && let Some(warning) = another_prompt(open, remote)
+        {
+            open.job.warning = Some(warning.clone());
+            draft.touch(open, key, at).warning = Some(warning);
+        }
         self.book_charge(key, job, remote, at, draft);
         let Some(open) = self.open.get_mut(&job) else {
             return;
@@ -364,6 +385,22 @@ fn failure_of(provider: Provider, remote: &RemoteJob) -> Fault {
             ),
         });
     Fault::new(code, message)
+}
+
+/// A person said that it is this remote job, and the provider shows another prompt than the row's. Their
+/// word stands (a provider may word a prompt anew), and whoever looks at the row reads of it.
+fn another_prompt(open: &OpenJob, remote: &RemoteJob) -> Option<String> {
+    let Input::Image(input) = &open.job.input else {
+        return None;
+    };
+    let theirs = remote.prompt.as_deref()?.trim();
+    let ours = input.prompt.as_deref().unwrap_or_default().trim();
+    (ours != theirs).then(|| {
+        format!(
+            "a person said that this is the provider's job {}, and that job shows another prompt: {theirs:?}",
+            remote.remote_id
+        )
+    })
 }
 
 /// Whether the remote job is another product's: then the tie between the two was wrong (an answer in

@@ -62,7 +62,10 @@ fn unknown_account(job: &Job, known: &[String]) -> Fault {
         format!("the config has {}", known.join(", "))
     };
     let message = match &job.account {
-        Some(name) => format!("no account is named {name:?}; {has}"),
+        Some(name) => format!(
+            "no account of {} is named {name:?}; {has}",
+            job.id.kind.provider()
+        ),
         None => format!("the row names no account, and none is the default; {has}"),
     };
     Fault::new("unknown_account", message)

@@ -41,11 +41,7 @@ pub(super) fn lock(
         }
         Err(TryLockError::Error(error)) => return Err(cannot(error)),
     }
-    let about = format!(
-        "{owner}, process {} on {}, since {now}\n",
-        std::process::id(),
-        host()
-    );
+    let about = about(owner, now);
     let written = (file.set_len(0))
         .and_then(|()| file.rewind())
         .and_then(|()| file.write_all(about.as_bytes()));
@@ -54,6 +50,15 @@ pub(super) fn lock(
         tracing::debug!(%error, "the lock file does not say who holds it");
     }
     Ok((file, path))
+}
+
+/// Which process holds the lock, for whoever is refused. A worker's name for itself says all of it.
+fn about(owner: &str, now: Timestamp) -> String {
+    let pid = std::process::id();
+    if owner.starts_with(&format!("{pid}@")) {
+        return format!("{owner}\n");
+    }
+    format!("{owner}, process {pid} on {}, since {now}\n", host())
 }
 
 /// This machine's name, as far as the system says it without a question to the network.
@@ -81,4 +86,22 @@ pub(super) fn is_at(file: &File, path: &Path) -> bool {
 #[cfg(not(unix))]
 pub(super) fn is_at(_file: &File, path: &Path) -> bool {
     path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_refused_reads_once_who_holds_it() {
+        let now = Timestamp::from_millis(1_763_800_000_000);
+        let pid = std::process::id();
+        let worker = format!("{pid}@shop since {now}");
+        assert_eq!(about(&worker, now), format!("{worker}\n"));
+        let other = about("import", now);
+        assert!(
+            other.starts_with(&format!("import, process {pid} on ")),
+            "{other}"
+        );
+    }
 }

@@ -46,6 +46,13 @@ async fn a_command_is_open_until_it_has_an_outcome(fresh: Fresh) {
         .texts("select outcome from job_commands order by id")
         .await;
     assert_eq!(outcomes, ["done", "-"]);
+    // Each job's own, with what came of it.
+    let first = fresh.store.commands_of(open[0].job).await.unwrap();
+    let mine = first.iter().find(|row| row.id == open[0].id).unwrap();
+    assert_eq!(mine.outcome.as_deref(), Some("done"));
+    assert_eq!(mine.done_at, Some(at(1)));
+    let nobody = domain::JobId::new(domain::JobKind::Production, 99);
+    assert_eq!(fresh.store.commands_of(nobody).await.unwrap(), []);
 }
 
 /// `add_webhook` returns when the row is committed; the answer 200 may follow, and the work later.

@@ -48,6 +48,10 @@ impl Wish {
     /// The wish in words.
     pub(super) fn words(&self) -> String {
         match &self.value {
+            Some(value) if self.command == "resolve" => match value.strip_prefix("adopt:") {
+                Some(remote_id) => format!("adopt {remote_id}"),
+                None => value.replace('_', " "),
+            },
             Some(value) => format!("{} {value}", self.command),
             None => self.command.to_owned(),
         }
@@ -144,6 +148,14 @@ mod tests {
             (resolve(None, false), "resolve", Some("give_up")),
         ] {
             assert_eq!((wish.command, wish.value.as_deref()), (command, value));
+        }
+        for (wish, words) in [
+            (Wish::cancel(true), "cancel abandon"),
+            (resolve(Some("prod_1"), false), "adopt prod_1"),
+            (resolve(None, true), "resubmit"),
+            (resolve(None, false), "give up"),
+        ] {
+            assert_eq!(wish.words(), words);
         }
     }
 }

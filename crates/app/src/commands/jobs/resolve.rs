@@ -11,7 +11,7 @@ use store::{Job, JobFilter, Store};
 
 use super::ask::{self, Wish};
 use super::view::JobView;
-use crate::cli::{Globals, ResolveArgs};
+use crate::cli::{DoubtFilter, Globals, ResolveArgs};
 use crate::exit::{Code, Failure};
 use crate::opened;
 use crate::output::{print, print_json, say, shortened};
@@ -61,7 +61,7 @@ pub(super) async fn resolve(globals: &Globals, args: &ResolveArgs) -> Result<Cod
     let (_, store) = opened::open(globals).await?;
     let jobs = chosen(globals, &store, args).await?;
     let code = match (decides, args.dry_run.unwrap_or_default()) {
-        (false, _) => show(globals, &store, &jobs).await,
+        (false, _) => show(globals, &store, &jobs, args).await,
         (true, dry_run) => {
             refuse_adoption(globals, &store, &jobs, args).await?;
             decide(globals, &store, &jobs, &wish, args, dry_run).await
@@ -97,7 +97,7 @@ async fn chosen(globals: &Globals, store: &Store, args: &ResolveArgs) -> Result<
             ),
             None => format!("there is no {id}; nothing was asked"),
         };
-        let next = globals.command("jobs list --status in_doubt");
+        let next = globals.command("jobs resolve (shows all that are in doubt)");
         return Err(Failure::say(Code::Error, why).next(next));
     }
     Ok(jobs)
@@ -114,8 +114,11 @@ async fn refuse_adoption(
         return Ok(());
     };
     let [job] = jobs else {
-        let why = format!("--adopt is for one job, and these are {}", jobs.len());
-        return Err(Failure::say(Code::Error, why));
+        let why = match jobs.len() {
+            0 => none_fits(&args.filter).to_owned(),
+            several => format!("--adopt is for one job, and these are {several}"),
+        };
+        return Err(Failure::say(Code::Error, why).next(globals.command("jobs resolve")));
     };
     if remote_id.is_empty() {
         return Err(Failure::say(
@@ -172,7 +175,21 @@ async fn doubtful(store: &Store, job: &Job) -> Result<Doubtful, Failure> {
     })
 }
 
-async fn show(globals: &Globals, store: &Store, jobs: &[Job]) -> Result<Code, Failure> {
+/// Why there is nothing to show or to decide.
+fn none_fits(filter: &DoubtFilter) -> &'static str {
+    if filter.is_given() {
+        "no job in doubt fits this filter; without one, all in doubt are shown"
+    } else {
+        "no jobs are in doubt"
+    }
+}
+
+async fn show(
+    globals: &Globals,
+    store: &Store,
+    jobs: &[Job],
+    args: &ResolveArgs,
+) -> Result<Code, Failure> {
     let mut all = Vec::new();
     for job in jobs {
         all.push(doubtful(store, job).await?);
@@ -182,7 +199,7 @@ async fn show(globals: &Globals, store: &Store, jobs: &[Job]) -> Result<Code, Fa
         return Ok(Code::Done);
     }
     if all.is_empty() {
-        say("no jobs are in doubt");
+        say(none_fits(&args.filter));
         return Ok(Code::Done);
     }
     for one in &all {
@@ -295,13 +312,13 @@ async fn decide(
     dry_run: bool,
 ) -> Result<Code, Failure> {
     let plan = format!(
-        "{}: {}; price {}",
+        "{}: {}; {}",
         counted(jobs.len()),
         wish.words(),
-        total(jobs)
+        at_stake(args, &total(jobs))
     );
     if jobs.is_empty() {
-        say("no jobs are in doubt");
+        say(none_fits(&args.filter));
     }
     if dry_run {
         if globals.wants_json() {
@@ -313,10 +330,10 @@ async fn decide(
         } else {
             for job in jobs {
                 print(format!(
-                    "{}: would {}, price {}",
+                    "{}: would {}; {}",
                     job.id,
                     wish.words(),
-                    credits(job.work.credits)
+                    at_stake(args, &credits(job.work.credits))
                 ))?;
             }
         }
@@ -328,6 +345,17 @@ async fn decide(
     }
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     ask::write(globals, store, &ids, wish).await
+}
+
+/// What the price means for this decision.
+fn at_stake(args: &ResolveArgs, price: &str) -> String {
+    if args.how.resubmit.unwrap_or_default() {
+        format!("it may cost {price} again")
+    } else if args.how.adopt.is_some() {
+        format!("{price} will be booked")
+    } else {
+        format!("{price} may have been charged for nothing")
+    }
 }
 
 /// More than one job is a decision that is asked twice.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use domain::{JobId, Timestamp};
 use serde::Serialize;
-use store::{DeliverableRow, EventRow, Job, Outcome, SubmissionRow};
+use store::{CommandRow, DeliverableRow, EventRow, Job, Outcome, SubmissionRow};
 
 use super::view::JobView;
 use crate::cli::Globals;
@@ -19,6 +19,7 @@ struct Whole<'a> {
     job: JobView<'a>,
     timeline: &'a [EventRow],
     submissions: &'a [SubmissionRow],
+    commands: &'a [CommandRow],
     deliverables: &'a [DeliverableRow],
 }
 
@@ -31,12 +32,14 @@ pub(super) async fn show(globals: &Globals, id: JobId) -> Result<Code, Failure> 
     };
     let timeline = store.events(id).await?;
     let submissions = store.submissions(id).await?;
+    let commands = store.commands_of(id).await?;
     let deliverables = store.deliverables(id).await?;
     store.close().await;
     let whole = Whole {
         job: JobView::of(&job),
         timeline: &timeline,
         submissions: &submissions,
+        commands: &commands,
         deliverables: &deliverables,
     };
     if globals.wants_json() {
@@ -58,6 +61,7 @@ fn page(job: &Job, whole: &Whole<'_>) -> String {
     add(head(job, &whole.job));
     add(timeline(job.created_at, whole.timeline));
     add(submissions(whole.submissions));
+    add(commands(whole.commands));
     add(deliverables(whole.deliverables));
     page.trim_end().to_owned()
 }
@@ -182,6 +186,25 @@ fn submissions(rows: &[SubmissionRow]) -> String {
     format!("Submissions\n{table}")
 }
 
+/// What people and programs asked for: a refusal is told nowhere else.
+fn commands(rows: &[CommandRow]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut table = table(["COMMAND", "ASKED", "FOR", "OUTCOME"]);
+    for row in rows {
+        let value = row.value.as_deref().unwrap_or_default();
+        let waits = "waits for the worker";
+        table.add_row([
+            row.id.to_string(),
+            row.created_at.to_string(),
+            format!("{} {value}", row.command).trim_end().to_owned(),
+            row.outcome.as_deref().unwrap_or(waits).to_owned(),
+        ]);
+    }
+    format!("Commands\n{table}")
+}
+
 fn deliverables(rows: &[DeliverableRow]) -> String {
     if rows.is_empty() {
         return String::new();
@@ -284,6 +307,22 @@ mod tests {
         (events, vec![row], vec![file])
     }
 
+    fn asked(job: &Job) -> [CommandRow; 2] {
+        let row = |id, command: &str, value: Option<&str>, outcome: Option<&str>| CommandRow {
+            id,
+            command: command.to_owned(),
+            value: value.map(str::to_owned),
+            created_at: job.created_at,
+            outcome: outcome.map(str::to_owned),
+            done_at: outcome.map(|_| job.created_at),
+        };
+        let refused = "refused: the job is running";
+        [
+            row(1, "resolve", Some("resubmit"), Some(refused)),
+            row(2, "cancel", None, None),
+        ]
+    }
+
     #[test]
     fn a_page_tells_the_whole_story() {
         let job = job(17, running());
@@ -292,6 +331,7 @@ mod tests {
             job: JobView::of(&job),
             timeline: &events,
             submissions: &rows,
+            commands: &asked(&job),
             deliverables: &files,
         };
         let page: Vec<String> = page(&job, &whole)
@@ -308,6 +348,7 @@ mod tests {
             job: JobView::of(&job),
             timeline: &[],
             submissions: &[],
+            commands: &asked(&job),
             deliverables: &[],
         };
         insta::assert_json_snapshot!(whole);
