@@ -302,6 +302,13 @@ impl Engine {
             wake_at: wake.0,
             moved: draft.moved,
         };
+        if plan.moved.contains_key(Status::Pending.as_str()) {
+            // Rows came back after this step had looked for what is pending.
+            for lane in self.lanes.values_mut() {
+                lane.idle_until = None;
+            }
+            plan.wake_at = Some(self.seen);
+        }
         for intent in draft.intents {
             match intent {
                 Intent::Submit(submit) => {
