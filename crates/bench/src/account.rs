@@ -61,8 +61,8 @@ pub(crate) fn account(
             spend: Caps::default(),
         },
         timing: Timing {
-            // Nobody else writes here, and a day has many times five seconds.
-            look_again: MINUTE,
+            // Nobody else writes here, as in the crash simulator.
+            look_again: Duration::from_secs(3_600),
             ..Timing::default()
         },
     })

@@ -38,7 +38,7 @@ struct Budget {
     /// ProductAI: how long jobs take.
     #[arg(long, value_enum, default_value_t = Lengths::Lognormal)]
     lengths: Lengths,
-    /// Rows that wait at the start; else 1000, JAKOV 10000, JARAI 10.
+    /// Rows that wait at the start; else 1000, JAKOV 20000, JARAI 10.
     #[arg(long)]
     jobs: Option<usize>,
     /// The same seed gives the same figures.

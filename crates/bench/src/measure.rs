@@ -45,7 +45,8 @@ pub struct Measured {
     pub jobs_per_minute: f64,
     /// The same between the first and the last tenth of the ends: without the way up and down.
     pub sustained_per_minute: f64,
-    /// Of what the documented limits allow: jobs a minute, or productions in the days of the run.
+    /// Of what the documented limits allow: jobs a minute (JAKOV: without the way up and down), or
+    /// productions in the days of the run.
     pub percent_of_limit: f64,
     /// Time known minus time done at the provider, in seconds: half of the jobs are known by then.
     pub delay_p50: f64,
@@ -123,11 +124,16 @@ pub(crate) fn measure(scenario: &Scenario, run: &Run) -> Measured {
     ends.sort_unstable();
     let minutes = minutes(began, ends.last().copied().unwrap_or(began));
     let jobs_per_minute = over(known as f64, minutes);
+    let sustained = sustained(&ends);
     let delays = delays(run);
     let in_order = sorted(&delays);
     let last = delays.len() - delays.len() * 3 / 10;
     let percent = match (scenario.most_per_minute(), scenario.most_jobs()) {
         (_, Some(most)) => over(run.completed as f64, most as f64),
+        // Batches of minutes go out in seconds: only the middle of a run says what is kept up.
+        (most, None) if scenario.provider == Provider::Jakov => {
+            over(sustained, most.unwrap_or_default())
+        }
         (most, None) => over(jobs_per_minute, most.unwrap_or_default()),
     };
     let count = |counts: &dyn Fn(&RequestEntry) -> bool| {
@@ -145,7 +151,7 @@ pub(crate) fn measure(scenario: &Scenario, run: &Run) -> Measured {
         requests_per_job: over(requests.len() as f64, known as f64),
         minutes,
         jobs_per_minute,
-        sustained_per_minute: sustained(&ends),
+        sustained_per_minute: sustained,
         percent_of_limit: percent * 100.0,
         delay_p50: percentile(&in_order, 0.5),
         delay_p95: percentile(&in_order, 0.95),
@@ -164,12 +170,9 @@ pub(crate) fn measure(scenario: &Scenario, run: &Run) -> Measured {
 /// Ends a minute between the first and the last tenth of them.
 fn sustained(ends: &[Timestamp]) -> f64 {
     let tenth = ends.len() / 10;
-    let (first, last) = (ends.get(tenth), ends.get(ends.len() - tenth - 1));
-    match (first, last) {
-        (Some(first), Some(last)) => {
-            let between = ends.len() - 2 * tenth - 1;
-            over(between as f64, minutes(*first, *last))
-        }
+    let middle = ends.get(tenth..ends.len() - tenth).unwrap_or_default();
+    match middle {
+        [first, .., last] => over((middle.len() - 1) as f64, minutes(*first, *last)),
         _ => 0.0,
     }
 }

@@ -137,7 +137,8 @@ impl Scenario {
         let (jobs, max_running) = match provider {
             // The config's default: with 15 requests a minute, 20 jobs fill the time that one takes.
             Provider::Productai => (1_000, 20),
-            Provider::Jakov => (10_000, 2_000),
+            // Four minutes of submits at the limit; the config's default.
+            Provider::Jakov => (20_000, 2_000),
             Provider::Jarai => (10, 2_000),
         };
         Self {
