@@ -109,6 +109,10 @@ fn main() -> ExitCode {
         .and_then(|runtime| runtime.block_on(budget(&typed)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read it had enough.
+        Err(BenchError::Machine(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             let _ = writeln!(io::stderr(), "{error}");
             ExitCode::FAILURE

@@ -127,7 +127,7 @@ pub(crate) fn measure(scenario: &Scenario, run: &Run) -> Measured {
     let sustained = sustained(&ends);
     let delays = delays(run);
     let in_order = sorted(&delays);
-    let last = delays.len() - delays.len() * 3 / 10;
+    let last = delays.len() - (delays.len() * 3).div_ceil(10);
     let percent = match (scenario.most_per_minute(), scenario.most_jobs()) {
         (_, Some(most)) => over(run.completed as f64, most as f64),
         // Batches of minutes go out in seconds: only the middle of a run says what is kept up.

@@ -1,6 +1,7 @@
 //! The loops that people write, against the same provider: the one that ProductAI's document shows (one
 //! job after the other, its state asked at once and every five seconds), and ten of them behind one
-//! limiter. They read an answer as `curl` and `jq` do; what is no good news is waited out and tried again.
+//! limiter. They read an answer as `curl` and `jq` do. What is no good news is tried again after a pause:
+//! the loop's own, or what JARAI's `retryAfterSeconds` says, as its guide asks.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -160,6 +161,8 @@ impl World<'_> {
         let at = now + self.scenario.wire.draw(&mut self.rng);
         let good = exchange.response.status().is_success();
         let body: Value = serde_json::from_slice(exchange.response.body()).unwrap_or_default();
+        let told = body.get("retryAfterSeconds").and_then(Value::as_u64);
+        let pause = told.map_or_else(|| self.interval(""), Duration::from_secs);
         match next {
             Next::Submit => match self.id_in(&body).filter(|_| good) {
                 Some(id) => {
@@ -169,17 +172,17 @@ impl World<'_> {
                     };
                     self.add(at + wait, Coming::Want(Next::Poll(id)));
                 }
-                None => self.add(at + self.interval(""), Coming::Want(Next::Submit)),
+                None => self.add(at + pause, Coming::Want(Next::Submit)),
             },
-            Next::Poll(id) => {
-                let status = self.status_in(&body).filter(|_| good);
-                self.read_status(id, status.as_deref().unwrap_or_default(), at);
-            }
+            Next::Poll(id) => match self.status_in(&body).filter(|_| good) {
+                Some(status) => self.read_status(id, &status, at),
+                None => self.add(at + pause, Coming::Want(Next::Poll(id))),
+            },
             Next::Files(id) if good => {
                 self.known.push((id, at));
                 self.next_job(at);
             }
-            Next::Files(id) => self.add(at + self.interval(""), Coming::Want(Next::Files(id))),
+            Next::Files(id) => self.add(at + pause, Coming::Want(Next::Files(id))),
         }
     }
 

@@ -91,6 +91,12 @@ async fn a_day_of_the_free_tier_holds_three_productions() {
     assert!((measured.percent_of_limit - 100.0).abs() < 0.01);
     assert_eq!(measured.dead_links, 0);
     keeps_the_limits(&measured);
+    // The loop spends the hundred requests on fewer, and is told to wait until midnight.
+    let looped = of_loop(&scenario, Loop::Serial);
+    assert!(
+        looped.completed < 3 && looped.answered_429 > 0,
+        "{looped:?}"
+    );
 }
 
 #[tokio::test]
@@ -106,8 +112,7 @@ async fn jobs_that_fail_are_counted_as_failed_and_webhooks_are_heard() {
     keeps_the_limits(&measured);
 }
 
-/// By hand: jobs of 30 s without spread, 0.2 s each way. A job takes a submit and polls that arrive 0.4 s,
-/// 5.8 s, … 32.8 s after it: eight requests, known 3 s after its end; the next one begins at once.
+/// With 0.2 s each way, the polls of a job arrive 0.4 s, 5.8 s, 11.2 s, … after its submit.
 #[test]
 fn the_documented_loop_is_what_can_be_counted_by_hand() {
     let scenario = small(Provider::Productai, 1);
