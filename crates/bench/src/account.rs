@@ -111,10 +111,13 @@ fn limits(scenario: &Scenario) -> Limits {
     }
 }
 
-/// The rows that wait when the run begins.
+/// The rows: all there from the start, each to be submitted when the scenario says so.
 pub(crate) fn rows(scenario: &Scenario) -> Vec<NewJob> {
     (0..scenario.jobs)
-        .map(|n| row(scenario.provider, n))
+        .map(|n| NewJob {
+            run_at: (scenario.every_s > 0).then(|| scenario.comes_at(n)),
+            ..row(scenario.provider, n)
+        })
         .collect()
 }
 

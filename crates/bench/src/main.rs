@@ -11,6 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   bench budget                                     ProductAI, 1,000 jobs, lognormal lengths
   bench budget --lengths bimodal --seed 2
+  bench budget --every 60 --jobs 200               an account that idles in between
   bench budget --webhooks --wire 0-3000
   bench budget --provider jakov --max-running 20000
   bench budget --provider jarai --tier standard --jobs 40
@@ -38,9 +39,12 @@ struct Budget {
     /// ProductAI: how long jobs take.
     #[arg(long, value_enum, default_value_t = Lengths::Lognormal)]
     lengths: Lengths,
-    /// Rows that wait at the start; else 1000, JAKOV 20000, JARAI 10.
+    /// Rows; else 1000, JAKOV 20000, JARAI 10.
     #[arg(long)]
     jobs: Option<usize>,
+    /// Seconds between one row and the next: with enough of them the account idles in between.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    every: u64,
     /// The same seed gives the same figures.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -73,6 +77,7 @@ impl Budget {
         Scenario {
             lengths: self.lengths,
             jobs: self.jobs.unwrap_or(usual.jobs),
+            every_s: self.every,
             seed: self.seed,
             wire: self.wire,
             batch_size: self.batch_size,

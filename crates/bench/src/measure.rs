@@ -56,6 +56,10 @@ pub struct Measured {
     pub delay_mean: f64,
     /// The median over the last three tenths of the jobs, in order of acceptance: after a drift.
     pub delay_p50_last: f64,
+    /// Seconds between two polls of one job as they arrived: half of them are no longer.
+    pub poll_gap_p50: f64,
+    /// 95 % of them.
+    pub poll_gap_p95: f64,
     /// The busiest windows at the provider.
     pub windows: Vec<Window>,
     /// Answers 429.
@@ -99,6 +103,20 @@ fn delays(run: &Run) -> Vec<f64> {
     .collect()
 }
 
+/// The times between two polls of one job, in seconds.
+fn poll_gaps(requests: &[&RequestEntry]) -> Vec<f64> {
+    let mut last: HashMap<&str, i64> = HashMap::new();
+    let mut gaps = Vec::new();
+    for entry in requests.iter().filter(|entry| entry.verb == Verb::Poll) {
+        for job in &entry.jobs {
+            if let Some(before) = last.insert(job, entry.at_ms) {
+                gaps.push((entry.at_ms - before) as f64 / 1_000.0);
+            }
+        }
+    }
+    gaps
+}
+
 fn sorted(values: &[f64]) -> Vec<f64> {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
@@ -127,6 +145,7 @@ pub(crate) fn measure(scenario: &Scenario, run: &Run) -> Measured {
     let sustained = sustained(&ends);
     let delays = delays(run);
     let in_order = sorted(&delays);
+    let gaps = sorted(&poll_gaps(&requests));
     let last = delays.len() - (delays.len() * 3).div_ceil(10);
     let percent = match (scenario.most_per_minute(), scenario.most_jobs()) {
         (_, Some(most)) => over(run.completed as f64, most as f64),
@@ -157,6 +176,8 @@ pub(crate) fn measure(scenario: &Scenario, run: &Run) -> Measured {
         delay_p95: percentile(&in_order, 0.95),
         delay_mean: mean(&delays),
         delay_p50_last: percentile(&sorted(delays.get(last..).unwrap_or_default()), 0.5),
+        poll_gap_p50: percentile(&gaps, 0.5),
+        poll_gap_p95: percentile(&gaps, 0.95),
         windows: windows(scenario, run),
         answered_429: count(&|entry| entry.status == 429),
         early_polls: count(&|entry| {

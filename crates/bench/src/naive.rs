@@ -124,8 +124,9 @@ impl World<'_> {
 
     fn next_job(&mut self, now: Timestamp) {
         if self.submitted < self.scenario.jobs {
+            let at = now.max(self.scenario.comes_at(self.submitted));
             self.submitted += 1;
-            self.add(now, Coming::Want(Next::Submit));
+            self.add(at, Coming::Want(Next::Submit));
         }
     }
 

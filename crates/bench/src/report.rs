@@ -108,6 +108,20 @@ impl Report {
             self.compared("delay mean, s", 1, |it| it.delay_mean),
             self.compared("delay p50 of the last 30 %, s", 1, |it| it.delay_p50_last),
         ];
+        let plain = |name: &str, values| Line {
+            digits: 1,
+            ..Line::whole(name, values)
+        };
+        lines.extend([
+            plain(
+                "between polls of a job, p50, s",
+                self.each(|it| it.poll_gap_p50),
+            ),
+            plain(
+                "between polls of a job, p95, s",
+                self.each(|it| it.poll_gap_p95),
+            ),
+        ]);
         let ours = self.runs.first().map(|run| run.windows.as_slice());
         for (at, window) in ours.unwrap_or_default().iter().enumerate() {
             let most = self.each(|it| it.windows.get(at).map_or(0.0, |it| it.most as f64));
@@ -122,12 +136,7 @@ impl Report {
             Line::whole("failed", self.each(|it| it.failed as f64)),
             Line::whole("in doubt", self.each(|it| it.in_doubt as f64)),
             Line::whole("not over", self.each(|it| it.unfinished as f64)),
-            Line {
-                name: "minutes".to_owned(),
-                values: self.each(|it| it.minutes),
-                digits: 1,
-                compares: false,
-            },
+            plain("minutes", self.each(|it| it.minutes)),
         ]);
         lines
     }

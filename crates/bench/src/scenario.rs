@@ -111,8 +111,10 @@ pub struct Scenario {
     pub provider: Provider,
     /// ProductAI: how long jobs take. The others' jobs take what the sandbox says by default.
     pub lengths: Lengths,
-    /// Rows that wait when the run begins.
+    /// Rows in all.
     pub jobs: usize,
+    /// Seconds between one row and the next; 0: all wait when the run begins.
+    pub every_s: u64,
     /// Lengths of jobs and delays on the way are drawn from it.
     pub seed: u64,
     /// The way to the provider.
@@ -145,6 +147,7 @@ impl Scenario {
             provider,
             lengths: Lengths::Lognormal,
             jobs,
+            every_s: 0,
             seed: 1,
             wire: Wire::default(),
             batch_size: 50,
@@ -207,10 +210,19 @@ impl Scenario {
                 )
             }
         };
+        let rate = match self.every_s {
+            0 => String::new(),
+            seconds => format!(", one every {seconds} s"),
+        };
         format!(
-            "{}: {} jobs, {what}, wire {}, seed {}",
+            "{}: {} jobs{rate}, {what}, wire {}, seed {}",
             self.provider, self.jobs, self.wire, self.seed
         )
+    }
+
+    /// When a row may be submitted, by its place in the order of the rows.
+    pub(crate) fn comes_at(&self, n: usize) -> Timestamp {
+        START + Duration::from_secs(self.every_s.saturating_mul(n as u64))
     }
 
     /// When it is stopped, whatever is left.

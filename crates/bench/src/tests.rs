@@ -52,6 +52,21 @@ async fn fifty_images_are_done_within_the_limits_and_sooner_than_by_the_loop() {
 }
 
 #[tokio::test]
+async fn where_nothing_waits_a_job_is_polled_at_the_documented_pace() {
+    let scenario = Scenario {
+        every_s: 120,
+        ..small(Provider::Productai, 20)
+    };
+    let (_, measured) = ours(&scenario).await;
+    assert_eq!(measured.completed, 20);
+    // One after the other, so that the run lasts as long as the rows take to come.
+    assert!(measured.minutes >= 38.0, "{}", measured.minutes);
+    assert!(measured.windows[0].most < 15);
+    assert!(measured.poll_gap_p50 >= 5.0 && measured.poll_gap_p95 >= measured.poll_gap_p50);
+    keeps_the_limits(&measured);
+}
+
+#[tokio::test]
 async fn the_same_seed_gives_the_same_figures_and_another_one_others() {
     let scenario = small(Provider::Productai, 8);
     let print = async |scenario: &Scenario| Report::of(scenario.clone()).await.unwrap().to_string();
