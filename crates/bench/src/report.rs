@@ -3,6 +3,7 @@
 use std::fmt;
 
 use comfy_table::{CellAlignment, Table, presets};
+use domain::Provider;
 use serde::Serialize;
 
 use crate::drive::vitrine;
@@ -96,7 +97,14 @@ impl Report {
     fn lines(&self) -> Vec<Line> {
         let limit = match (self.scenario.most_per_minute(), self.scenario.most_jobs()) {
             (_, Some(most)) => format!("% of the limit ({most} productions)"),
-            (most, None) => format!("% of the limit ({} jobs/min)", most.unwrap_or_default()),
+            (most, None) => {
+                let middle = match self.scenario.provider {
+                    Provider::Jakov => ", without these ways",
+                    Provider::Productai | Provider::Jarai => "",
+                };
+                let most = most.unwrap_or_default();
+                format!("% of the limit ({most} jobs/min{middle})")
+            }
         };
         let mut lines = vec![
             self.compared("requests per job", 2, |it| it.requests_per_job),
