@@ -13,7 +13,7 @@ Examples:
   bench budget --lengths bimodal --seed 2
   bench budget --every 60 --jobs 200               an account that idles in between
   bench budget --webhooks --wire 0-3000
-  bench budget --provider jakov --max-running 20000
+  bench budget --provider jakov --batch-size 10
   bench budget --provider jarai --tier standard --jobs 40
 ";
 
