@@ -28,6 +28,11 @@ pub struct ProductaiOptions {
     pub slow_share: f64,
     /// Median of the slow kind, in milliseconds.
     pub slow_median_ms: u64,
+    /// From this job on, counted from 0 in order of acceptance, the provider is another one: jobs take
+    /// `drift_median_ms`. `None`: it stays as it is.
+    pub drift_from: Option<u64>,
+    /// Median of a job's time after the drift, in milliseconds.
+    pub drift_median_ms: u64,
     /// Share of jobs that end `ERROR`; their tokens are kept.
     pub error_share: f64,
     /// Share of jobs that are `COMPLETED` in the submit answer.
@@ -130,6 +135,8 @@ impl Default for ProductaiOptions {
             duration_sigma: 0.4,
             slow_share: 0.0,
             slow_median_ms: 120_000,
+            drift_from: None,
+            drift_median_ms: 12_000,
             error_share: 0.0,
             instant_share: 0.0,
             poll_floor_ms: 3_000,

@@ -155,10 +155,10 @@ impl Productai {
             return Timeline::starting(now_ms, "RUNNING").then(now_ms, "COMPLETED");
         }
         let slow = dice.chance("productai-slow", nth, it.slow_share);
-        let median = if slow {
-            it.slow_median_ms
-        } else {
-            it.duration_median_ms
+        let median = match it.drift_from {
+            Some(from) if nth >= from => it.drift_median_ms,
+            _ if slow => it.slow_median_ms,
+            _ => it.duration_median_ms,
         };
         let whole = dice.lognormal_ms("productai-time", nth, median, it.duration_sigma);
         let end_ms = now_ms + world.scaled(u64::try_from(whole).unwrap_or(0));

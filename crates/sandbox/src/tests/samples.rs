@@ -177,3 +177,23 @@ fn the_lengths_of_jobs_are_around_their_medians() {
     lengths.sort_unstable();
     assert!((27_000..33_000).contains(&lengths[250]), "{}", lengths[250]);
 }
+
+#[test]
+fn jobs_after_the_drift_take_the_other_time_and_those_before_it_what_they_took() {
+    let lengths = |drift_from: Option<u64>| {
+        let mut options = Options::default();
+        options.productai.requests_per_minute = 100;
+        options.productai.drift_from = drift_from;
+        let mut caller = Caller::new(options);
+        for _ in 0..40 {
+            caller.productai("POST", "upscale", UPSCALE_SAMPLE);
+        }
+        let jobs = caller.sandbox.jobs(NOON);
+        jobs.map(|it| it.end_ms - it.created_ms).collect::<Vec<_>>()
+    };
+    let (steady, drifting) = (lengths(None), lengths(Some(20)));
+    assert_eq!(steady[..20], drifting[..20]);
+    // From a median of 30 s to one of 12 s, with the same spread.
+    let shrunk = |(before, after): (&i64, &i64)| (before * 12 / 30 - after).abs() <= 1;
+    assert!(steady[20..].iter().zip(&drifting[20..]).all(shrunk));
+}

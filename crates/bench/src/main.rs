@@ -1,0 +1,126 @@
+//! The binary `bench`: reads what was typed, runs it, and prints a table or JSON.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use bench::{BenchError, Lengths, Report, Scenario, Tier, Wire};
+use clap::{Args, Parser, Subcommand};
+use domain::Provider;
+
+const EXAMPLES: &str = "\
+Examples:
+  bench budget                                     ProductAI, 1,000 jobs, lognormal lengths
+  bench budget --lengths bimodal --seed 2
+  bench budget --every 60 --jobs 200               an account that idles in between
+  bench budget --webhooks --wire 0-3000
+  bench budget --provider jakov --batch-size 10
+  bench budget --provider jarai --tier standard --jobs 40
+";
+
+/// Measures Vitrine in virtual time, against the simulated providers at their documented limits.
+#[derive(Debug, Parser)]
+#[command(name = "bench", before_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What is made of the request budget, beside the documented loop.
+    Budget(Budget),
+}
+
+#[derive(Debug, Args)]
+struct Budget {
+    /// productai, jakov or jarai.
+    #[arg(long, default_value = "productai")]
+    provider: Provider,
+    /// ProductAI: how long jobs take.
+    #[arg(long, value_enum, default_value_t = Lengths::Lognormal)]
+    lengths: Lengths,
+    /// Rows; else 1000, JAKOV 20000, JARAI 10.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Seconds between one row and the next: with enough of them the account idles in between.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    every: u64,
+    /// The same seed gives the same figures.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Milliseconds on the way, each way: a number, or from-to.
+    #[arg(long, default_value = "200", value_name = "MS")]
+    wire: Wire,
+    /// JAKOV: products in one POST.
+    #[arg(long, default_value_t = 50)]
+    batch_size: usize,
+    /// Jobs with the provider at once; else the account's default: 20, JAKOV and JARAI 2000.
+    #[arg(long)]
+    max_running: Option<usize>,
+    /// JARAI: which limits.
+    #[arg(long, value_enum, default_value_t = Tier::Free)]
+    tier: Tier,
+    /// JARAI: how many days.
+    #[arg(long, default_value_t = 1)]
+    days: u32,
+    /// ProductAI: it calls our webhook (2 % of the calls lost, 3 % of the jobs end in a call without an id).
+    #[arg(long)]
+    webhooks: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Budget {
+    fn scenario(&self) -> Scenario {
+        let usual = Scenario::of(self.provider);
+        Scenario {
+            lengths: self.lengths,
+            jobs: self.jobs.unwrap_or(usual.jobs),
+            every_s: self.every,
+            seed: self.seed,
+            wire: self.wire,
+            batch_size: self.batch_size,
+            max_running: self.max_running.unwrap_or(usual.max_running),
+            tier: self.tier,
+            days: self.days,
+            webhooks: self.webhooks,
+            ..usual
+        }
+    }
+}
+
+async fn budget(typed: &Budget) -> Result<(), BenchError> {
+    let report = Report::of(typed.scenario()).await?;
+    let mut out = io::stdout().lock();
+    if typed.json {
+        serde_json::to_writer_pretty(&mut out, &report).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{report}")?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let Command::Budget(typed) = Cli::parse().command;
+    // One thread: the order of things is the order of the virtual clock.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let ended = runtime
+        .map_err(BenchError::from)
+        .and_then(|runtime| runtime.block_on(budget(&typed)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read it had enough.
+        Err(BenchError::Machine(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
