@@ -141,8 +141,15 @@ fn file(calls: &[Call], wal: &str, rename: &Call) -> Result<(), String> {
     let name = to.file_name().unwrap().to_str().unwrap();
     let row = first_with(calls, wal, name.as_bytes()).ok_or(format!("no row names {name}"))?;
     if row.began < named.ended {
+        let renames = calls.iter().filter(|it| it.name.starts_with("rename"));
+        let of_it: Vec<(usize, usize)> = renames
+            .filter(|it| it.text(1) == rename.text(1))
+            .map(|it| (it.began, it.ended))
+            .collect();
         return Err(format!(
-            "the row of {name} was written before its folder was synced"
+            "the row of {name} was written on line {}, before its folder was synced on lines {} to {}; \
+             it was renamed on lines {of_it:?}",
+            row.began, named.began, named.ended
         ));
     }
     Ok(())

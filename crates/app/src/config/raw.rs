@@ -225,7 +225,9 @@ pub(crate) fn parse(text: &str) -> Result<Raw, String> {
         let place = before.map_or_else(String::new, |before| {
             let line = before.matches('\n').count() + 1;
             let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-            format!("line {line}, column {column}: ")
+            let setting =
+                setting_before(before).map_or_else(String::new, |name| format!(", {name}"));
+            format!("line {line}, column {column}{setting}: ")
         });
         let why = error.message().trim_end();
         let is_key = ["api_key", "webhook_secret"]
@@ -238,6 +240,14 @@ pub(crate) fn parse(text: &str) -> Result<Raw, String> {
         }
         format!("{place}{}", in_plain_words(why))
     })
+}
+
+/// The name of the setting whose value begins here.
+fn setting_before(value: &str) -> Option<&str> {
+    let left = value.trim_end().strip_suffix('=')?.trim_end();
+    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let name = left.rsplit(|c| !is_of_a_name(c)).next()?;
+    (!name.is_empty()).then_some(name)
 }
 
 /// The library's words for numbers are Rust's.
@@ -313,5 +323,10 @@ mod tests {
         assert!(error.ends_with("expected a whole number from 0"), "{error}");
         let error = parse("[accounts.a]\ndeadline = 5\n").unwrap_err();
         assert!(error.contains("5 is no span of time"), "{error}");
+        let error = parse("[accounts.a]\npolling = { min_interval = \"5 weeks\" }\n").unwrap_err();
+        assert!(
+            error.starts_with("line 2, column 28, min_interval: \"5 weeks\""),
+            "{error}"
+        );
     }
 }
