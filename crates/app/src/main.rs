@@ -10,6 +10,7 @@ mod log;
 mod opened;
 mod output;
 mod progress;
+mod rests;
 mod signals;
 mod tally;
 

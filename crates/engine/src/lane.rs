@@ -15,7 +15,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use store::{Epoch, LaneKey, Pause};
+use store::{AccountPause, Epoch, LaneKey, Pause};
 
 use crate::jump::Jump;
 use crate::money::Balance;
@@ -147,6 +147,8 @@ pub(crate) struct Lane {
     quota_window: Option<Window>,
     quotas: BTreeMap<String, Budget>,
     pauses: BTreeMap<(String, String), Pause>,
+    /// Accounts that a person has paused: none of their jobs is submitted.
+    pub(crate) paused: BTreeMap<String, AccountPause>,
     /// Trust is earned: at the start, and after an unknown answer, one item goes at a time and waits
     /// for its answer, until one succeeds (DESIGN.md, Never twice).
     pub(crate) careful: bool,
@@ -194,6 +196,7 @@ impl Lane {
             quota_window,
             quotas: BTreeMap::new(),
             pauses: BTreeMap::new(),
+            paused: BTreeMap::new(),
             careful: true,
             answers_are_ambiguous: false,
             parts: VecDeque::new(),

@@ -27,6 +27,7 @@ mod rest;
 mod run;
 mod storage;
 mod submit;
+mod wishes;
 
 pub use account::{Account, CompleteAt, Limits, Policy, Polling, Timing};
 pub use act::{Act, CaptureTrouble, FlightId, Plan, Report, Said, Stored, Wanted};

@@ -160,6 +160,7 @@ impl Engine {
         let since = here.back(lane.memory(), now);
         let names = lane.accounts.clone();
         self.lanes.insert(key.clone(), lane);
+        self.load_account_pauses(key, &names).await?;
         let jobs = self.store.open_jobs(&names).await?;
         let requests = self.requests_of(key, since, here, now).await?;
         let reads = self.last_reads_of(key, &requests, here, now).await?;

@@ -95,6 +95,8 @@ pub struct Outlook {
     pub key_refused: BTreeMap<String, String>,
     /// Accounts that are out of credits, with the provider's words.
     pub out_of_credits: BTreeMap<String, String>,
+    /// Accounts that a person has paused, with the person's words.
+    pub paused: BTreeMap<String, String>,
     /// Rows that a cap held back are being looked at: whether they may go is not known yet.
     pub rechecking: bool,
     /// What holds all submits back, in sentences.
@@ -153,7 +155,7 @@ impl Engine {
         if self.draining {
             return self.write(draft, wake).await;
         }
-        self.follow_rests(&mut draft);
+        self.follow_rests(now, &mut draft);
         self.read_commands(now, &mut draft, &mut wake).await?;
         self.read_account_commands(now, &mut draft, &mut wake)
             .await?;
@@ -434,6 +436,10 @@ impl Engine {
             }
         }
         for lane in self.lanes.values() {
+            for (name, pause) in &lane.paused {
+                let why = pause.reason.clone().unwrap_or_default();
+                outlook.paused.insert(name.clone(), why);
+            }
             for pause in lane.pauses() {
                 let which = match pause.code.as_str() {
                     "key_refused" => &mut outlook.key_refused,

@@ -245,10 +245,23 @@ pub struct AccountCommand {
     pub id: i64,
     /// Of which account.
     pub account: String,
-    /// `resume` or `balance`.
+    /// `pause`, `resume` or `balance`.
     pub command: String,
+    /// Of a pause, why; of a resume, `credits` where only what rests for want of them is to go on.
+    pub value: Option<String>,
     /// What became of it; `None`: nobody has executed it yet.
     pub outcome: Option<String>,
+}
+
+/// A person's word that an account submits nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountPause {
+    /// Which account, whatever key it has.
+    pub account: String,
+    /// When a worker executed it.
+    pub since: Timestamp,
+    /// Why, if it was said.
+    pub reason: Option<String>,
 }
 
 /// Why a group of endpoints rests.
@@ -262,6 +275,8 @@ pub struct Pause {
     pub code: String,
     /// One sentence.
     pub message: String,
+    /// Since then: the first of the failures in a row. `None`: an earlier version of the program began it.
+    pub since: Option<Timestamp>,
     /// Until then; `None`: until somebody or something lifts it.
     pub until: Option<Timestamp>,
     /// How often in a row.

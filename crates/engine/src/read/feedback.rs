@@ -189,6 +189,7 @@ impl Engine {
             endpoints: rest.endpoints,
             code: rest.code.to_owned(),
             message: message.to_owned(),
+            since: known.and_then(|known| known.since).or(Some(at)),
             until,
             strikes,
         };

@@ -380,6 +380,7 @@ fn pause(message: &str) -> Pause {
         endpoints: "submit".to_owned(),
         code: "rate_limited".to_owned(),
         message: message.to_owned(),
+        since: Some(at(2)),
         until: Some(at(90)),
         strikes: 2,
     }
