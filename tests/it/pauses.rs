@@ -55,8 +55,7 @@ async fn a_paused_account_submits_nothing_over_restarts_and_another_key_until_it
         assert_eq!(pause["message"], "bad prompt", "{status}");
         assert!(pause["since"].is_string(), "{status}");
         // Another budget is another lane: what a person said is about the account.
-        let head = "[accounts.shots]\n";
-        shop.edit_config(head, &format!("{head}budget = \"another\"\n"));
+        shop.edit_config("budget = \"sandbox\"", "budget = \"another\"");
         assert_eq!(shop.work().status.code(), Some(3));
         assert_eq!(submits_to(&shop, Provider::Productai), 0);
         // What is about credits alone does not end it.

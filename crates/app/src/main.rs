@@ -9,6 +9,7 @@ mod exit;
 mod log;
 mod opened;
 mod output;
+mod paces;
 mod progress;
 mod rests;
 mod signals;

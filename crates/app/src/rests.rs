@@ -14,6 +14,14 @@ use crate::output::{or_dash, spoken, table};
 /// The code of a person's pause.
 const PAUSED: &str = "paused";
 
+/// After these, one request tries when their time is over, before all go on.
+const TRIED: [&str; 4] = [
+    "unavailable",
+    "outcome_unknown",
+    "misdirected",
+    "out_of_credits",
+];
+
 /// Requests that rest.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Rest {
@@ -28,12 +36,17 @@ pub(crate) struct Rest {
     since: Option<Timestamp>,
     /// `None`: until somebody acts.
     until: Option<Timestamp>,
+    /// Whether its time is over, and one request at a time tries until one succeeds.
+    trying: bool,
     strikes: u32,
 }
 
 impl Rest {
-    fn of_lane(pause: Pause, accounts: Vec<String>) -> Self {
-        Self {
+    /// `None`: its time has passed, and nothing is left of it even if nobody removed it yet.
+    fn of_lane(pause: Pause, accounts: Vec<String>, now: Timestamp) -> Option<Self> {
+        let is_over = pause.until.is_some_and(|until| until <= now);
+        let tries = TRIED.contains(&pause.code.as_str());
+        (!is_over || tries).then(|| Self {
             accounts,
             lane: Some(pause.lane),
             endpoints: pause.endpoints,
@@ -41,8 +54,9 @@ impl Rest {
             message: pause.message,
             since: pause.since,
             until: pause.until,
+            trying: is_over,
             strikes: pause.strikes,
-        }
+        })
     }
 
     fn of_account(pause: AccountPause) -> Self {
@@ -54,6 +68,7 @@ impl Rest {
             message: pause.reason.unwrap_or_else(|| "a person said so".to_owned()),
             since: Some(pause.since),
             until: None,
+            trying: false,
             strikes: 0,
         }
     }
@@ -83,7 +98,7 @@ pub(crate) fn lanes(config: &Config) -> BTreeMap<LaneKey, Vec<String>> {
     lanes
 }
 
-/// What rests now; a pause whose time has passed is over, even if nobody removed it yet.
+/// What rests now, or tries.
 pub(crate) fn resting(
     of_people: Vec<AccountPause>,
     of_lanes: Vec<Pause>,
@@ -93,10 +108,9 @@ pub(crate) fn resting(
     let of_people = of_people.into_iter().map(Rest::of_account);
     let of_lanes = of_lanes
         .into_iter()
-        .filter(|pause| pause.until.is_none_or(|until| until > now))
-        .map(|pause| {
+        .filter_map(|pause| {
             let accounts = lanes.get(&pause.lane).cloned().unwrap_or_default();
-            Rest::of_lane(pause, accounts)
+            Rest::of_lane(pause, accounts, now)
         });
     of_people.chain(of_lanes).collect()
 }
@@ -112,6 +126,7 @@ pub(crate) fn rests_table<'a>(
             .since
             .map(|since| format!("for {}", spoken(now.since(since))));
         let until = match rest.until {
+            Some(_) if rest.trying => "one tries".to_owned(),
             Some(until) => format!("in {}", spoken(until.since(now))),
             None if rest.code == PAUSED => "accounts resume".to_owned(),
             None => "somebody acts".to_owned(),

@@ -4,6 +4,7 @@
 
 mod account;
 mod act;
+mod breaker;
 mod capture;
 mod clock;
 mod commands;

@@ -11,9 +11,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use domain::{JobId, Status, Timestamp};
-use providers::Outcome;
 use store::planted::{self, Bug};
-use store::{Committed, LaneKey, RequestAnswered, Store, StoreError};
+use store::{Committed, LaneKey, Store, StoreError};
 
 use crate::account::Account;
 use crate::act::{Act, FlightId, Plan, Report, Said};
@@ -23,6 +22,7 @@ use crate::flight::Flight;
 use crate::lane::Lane;
 use crate::money::{Money, OUT_OF_CREDITS};
 use crate::open::OpenJob;
+use crate::read::answered_of;
 use crate::rest::Rests;
 use crate::submit::Source;
 
@@ -34,6 +34,11 @@ const STALE_TRIES: usize = 16;
 pub(crate) struct Ids(fastrand::Rng);
 
 impl Ids {
+    /// A share of a whole, for jitter.
+    pub(crate) fn share(&mut self) -> f64 {
+        self.0.f64()
+    }
+
     pub(crate) fn seeded(seed: u64) -> Self {
         Self(fastrand::Rng::with_seed(seed))
     }
@@ -195,6 +200,7 @@ impl Engine {
             }
             draft.batch.answered.push(answered_of(report, at));
         }
+        self.hear_limits(&flight, report, at, draft);
         match (flight, &report.said) {
             (flight @ Flight::Submit { .. }, Said::Reply(reply)) => {
                 self.hear_submit(flight, reply, at, draft);
@@ -456,27 +462,6 @@ impl Engine {
             }
         }
         outlook
-    }
-}
-
-fn answered_of(report: &Report, at: Timestamp) -> RequestAnswered {
-    let (http_status, problem) = match &report.said {
-        Said::Reply(reply) => (
-            reply.http_status,
-            match &reply.outcome {
-                Outcome::Refused(refusal) => Some(crate::submit::fault_of(refusal).code),
-                Outcome::Unknown { .. } => Some("outcome_unknown".to_owned()),
-                Outcome::Missing => Some("missing".to_owned()),
-                _ => None,
-            },
-        ),
-        Said::Fetched(_) => (None, None),
-    };
-    RequestAnswered {
-        id: report.flight.clone(),
-        at,
-        http_status,
-        problem,
     }
 }
 

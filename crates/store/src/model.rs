@@ -253,6 +253,19 @@ pub struct AccountCommand {
     pub outcome: Option<String>,
 }
 
+/// A request that was answered 429.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TooMany {
+    /// Of which lane.
+    pub lane: LaneKey,
+    /// Of which group of endpoints.
+    pub endpoints: String,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// When its answer came.
+    pub answered_at: Timestamp,
+}
+
 /// A person's word that an account submits nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountPause {

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::opened;
 use crate::output::{or_dash, print, print_json, say, spoken, table};
+use crate::paces::{self, Slowed, paces_table};
 use crate::rests::{self, Rest, rests_table};
 use crate::tally::Tally;
 
@@ -23,6 +24,8 @@ struct Report {
     database: String,
     jobs: Vec<Line>,
     pauses: Vec<Rest>,
+    /// Groups that use only a part of their limit, after answers 429.
+    slowed: Vec<Slowed>,
     spent: Vec<Spent>,
     caps: Vec<CapLine>,
     unknown_accounts: Vec<String>,
@@ -58,6 +61,7 @@ pub(crate) async fn status(globals: &Globals, args: &StatusArgs) -> Result<Code,
         database: store.place(),
         jobs: lines(&counts),
         pauses: rests::read(&store, &config, now).await?,
+        slowed: paces::read(&store, &config, now).await?,
         spent: store.spent().await?,
         unknown_accounts: unknown_accounts(&counts),
         rests: rests_everywhere(&config, &store, globals).await?,
@@ -124,6 +128,9 @@ fn page(report: &Report, now: Timestamp) -> String {
     parts.extend(report.rests.iter().cloned());
     if !report.pauses.is_empty() {
         parts.push(rests_table(&report.pauses, now));
+    }
+    if !report.slowed.is_empty() {
+        parts.push(paces_table(&report.slowed));
     }
     if !report.spent.is_empty() {
         parts.push(credits(&report.spent));
@@ -265,6 +272,7 @@ mod tests {
                 &lanes,
                 NOW,
             ),
+            slowed: Vec::new(),
             spent: vec![Spent {
                 account: "shots".into(),
                 provider: Provider::Productai,

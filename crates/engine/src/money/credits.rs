@@ -93,7 +93,8 @@ impl Engine {
             .lanes
             .get(key)
             .is_some_and(|lane| !lane.balance.asking && (first || !lane.balance.wanted.is_empty()));
-        if !due || !self.has_room(key, group, false, now, wake) {
+        let lets = due && self.breaker_lets(key, "credits", now, wake);
+        if !lets || !self.has_room(key, group, false, now, wake) {
             return;
         }
         let Some(account) = self.accounts_of(key).into_iter().next() else {

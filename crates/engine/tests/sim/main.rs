@@ -21,6 +21,8 @@ mod faults;
 #[cfg(test)]
 mod hunt;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod proof;
 #[cfg(test)]
 mod rows;

@@ -41,6 +41,10 @@ pub(crate) struct Summary {
     pub(crate) proven_by_export: usize,
     /// The timeline of all jobs.
     pub(crate) timeline: Vec<store::EventRow>,
+    /// Every request, as the providers saw it.
+    pub(crate) requests: Vec<sandbox::RequestEntry>,
+    /// What rests at the end.
+    pub(crate) paused: Vec<Value>,
     /// The most requests that ProductAI saw in any minute.
     pub(crate) busiest_minute: usize,
     /// Submissions whose acceptance was heard, and that count as unknown all the same.
@@ -188,6 +192,8 @@ impl Summary {
             refused,
             timeline,
             busiest_minute,
+            requests: ledger.requests().to_vec(),
+            paused: rows(&world.url, "select * from lane_pauses").await,
             last_fault: world.last_fault.max(Timestamp::from_millis(last_answer)),
             last_remote: Timestamp::from_millis(last_remote),
             settled: settled.unwrap_or_default(),
