@@ -65,7 +65,9 @@ impl Rest {
             lane: None,
             endpoints: "submits".to_owned(),
             code: PAUSED.to_owned(),
-            message: pause.reason.unwrap_or_else(|| "a person said so".to_owned()),
+            message: pause
+                .reason
+                .unwrap_or_else(|| "a person said so".to_owned()),
             since: Some(pause.since),
             until: None,
             trying: false,
@@ -106,20 +108,15 @@ pub(crate) fn resting(
     now: Timestamp,
 ) -> Vec<Rest> {
     let of_people = of_people.into_iter().map(Rest::of_account);
-    let of_lanes = of_lanes
-        .into_iter()
-        .filter_map(|pause| {
-            let accounts = lanes.get(&pause.lane).cloned().unwrap_or_default();
-            Rest::of_lane(pause, accounts, now)
-        });
+    let of_lanes = of_lanes.into_iter().filter_map(|pause| {
+        let accounts = lanes.get(&pause.lane).cloned().unwrap_or_default();
+        Rest::of_lane(pause, accounts, now)
+    });
     of_people.chain(of_lanes).collect()
 }
 
 /// As people read it.
-pub(crate) fn rests_table<'a>(
-    rests: impl IntoIterator<Item = &'a Rest>,
-    now: Timestamp,
-) -> String {
+pub(crate) fn rests_table<'a>(rests: impl IntoIterator<Item = &'a Rest>, now: Timestamp) -> String {
     let mut table = table(["RESTS", "REQUESTS", "SINCE", "UNTIL", "CODE", "WHY"]);
     for rest in rests {
         let since = rest

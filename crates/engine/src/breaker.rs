@@ -146,9 +146,9 @@ impl Engine {
             return;
         }
         let told = match &reply.outcome {
-            Outcome::Refused(Refusal::Unavailable { pause, .. }) if !is_its_own => {
-                pause.map(|pause| pause.ends(at)).filter(|until| *until > at)
-            }
+            Outcome::Refused(Refusal::Unavailable { pause, .. }) if !is_its_own => pause
+                .map(|pause| pause.ends(at))
+                .filter(|until| *until > at),
             _ => None,
         };
         // What was on the wire when it opened is no news, unless the provider says until when.
@@ -257,8 +257,7 @@ impl Engine {
         let broken: BTreeSet<String> = broken.map(|pause| pause.endpoints.clone()).collect();
         for verb in &broken {
             let mut chosen = None;
-            if due.iter().any(|one| read(one).0 == *verb)
-                && self.breaker_lets(key, verb, now, wake)
+            if due.iter().any(|one| read(one).0 == *verb) && self.breaker_lets(key, verb, now, wake)
             {
                 let unheard = |job| self.open.get(&job).map_or(0, |open| open.unheard);
                 let at = (0..due.len())
@@ -301,7 +300,11 @@ mod tests {
         assert!(!opens((0..20).map(|n| (n, n % 3 == 0))));
         // One job whose page never works, alone and beside good ones.
         assert!(!opens((0..40).map(|_| (7, true))));
-        assert!(!opens((0..40).map(|n| if n % 2 == 0 { (7, true) } else { (n, false) })));
+        assert!(!opens((0..40).map(|n| if n % 2 == 0 {
+            (7, true)
+        } else {
+            (n, false)
+        })));
     }
 
     #[test]

@@ -88,7 +88,11 @@ impl Engine {
     /// Nothing that costs money leaves for this account any more; what is on the wire is still heard.
     fn pause_account(&mut self, account: &Account, reason: Option<&str>, now: Timestamp) -> String {
         if let Some(lane) = self.lanes.get_mut(&account.lane) {
-            tracing::info!(account = account.name, reason, "submits rest: a person said so");
+            tracing::info!(
+                account = account.name,
+                reason,
+                "submits rest: a person said so"
+            );
             let pause = AccountPause {
                 account: account.name.clone(),
                 since: now,
@@ -154,12 +158,7 @@ impl Engine {
 }
 
 /// What became of a command.
-pub(crate) fn done(
-    id: i64,
-    lane: &LaneKey,
-    outcome: String,
-    at: Timestamp,
-) -> AccountCommandDone {
+pub(crate) fn done(id: i64, lane: &LaneKey, outcome: String, at: Timestamp) -> AccountCommandDone {
     AccountCommandDone {
         id,
         lane: lane.clone(),

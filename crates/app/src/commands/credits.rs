@@ -101,7 +101,9 @@ async fn ask(
     let mut asked = Vec::new();
     for account in accounts {
         asked.push(Asked {
-            id: store.add_account_command(&account.name, command, value).await?,
+            id: store
+                .add_account_command(&account.name, command, value)
+                .await?,
             account: account.name.clone(),
             command,
         });

@@ -242,9 +242,7 @@ fn waiting_for_resume(config: &Config, outlook: &Outlook, counts: &[Count]) -> i
         config.accounts.iter().any(|(account, _)| {
             let names_it = match &count.account {
                 Some(name) => *name == account.name,
-                None => {
-                    account.policy.takes_unnamed && account.provider == count.kind.provider()
-                }
+                None => account.policy.takes_unnamed && account.provider == count.kind.provider(),
             };
             names_it && outlook.paused.contains_key(&account.name)
         })

@@ -220,8 +220,8 @@ fn credits(spent: &[Spent]) -> String {
 mod tests {
     use super::*;
     use domain::Provider;
-    use store::{LaneKey, Pause};
     use std::time::Duration;
+    use store::{LaneKey, Pause};
 
     const NOW: Timestamp = Timestamp::from_millis(1_763_800_000_000);
 

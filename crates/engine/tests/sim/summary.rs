@@ -43,6 +43,8 @@ pub(crate) struct Summary {
     pub(crate) timeline: Vec<store::EventRow>,
     /// Every request, as the providers saw it.
     pub(crate) requests: Vec<sandbox::RequestEntry>,
+    /// Requests whose answer 429 was heard.
+    pub(crate) too_many: Vec<Value>,
     /// What rests at the end.
     pub(crate) paused: Vec<Value>,
     /// The most requests that ProductAI saw in any minute.
@@ -193,6 +195,11 @@ impl Summary {
             timeline,
             busiest_minute,
             requests: ledger.requests().to_vec(),
+            too_many: rows(
+                &world.url,
+                "select * from requests where problem = 'rate_limited'",
+            )
+            .await,
             paused: rows(&world.url, "select * from lane_pauses").await,
             last_fault: world.last_fault.max(Timestamp::from_millis(last_answer)),
             last_remote: Timestamp::from_millis(last_remote),

@@ -163,7 +163,10 @@ async fn an_account_command_is_executed_once(fresh: Fresh) {
     let epoch = hold.epochs[0].1;
     let store = &fresh.store;
     let texts = ["texts".to_owned()];
-    let id = store.add_account_command("texts", "resume", None).await.unwrap();
+    let id = store
+        .add_account_command("texts", "resume", None)
+        .await
+        .unwrap();
     let open = store.open_account_commands(&texts, 10).await.unwrap();
     assert_eq!(open.len(), 1);
     assert_eq!((open[0].id, open[0].account.as_str()), (id, "texts"));
@@ -204,7 +207,10 @@ async fn an_account_command_that_does_not_exist_is_refused(fresh: Fresh) {
         ("texts", "spend", "account_commands_command_is_known"),
         (" ", "resume", "account_commands_account_is_a_name"),
     ] {
-        let said = fresh.store.add_account_command(account, command, None).await;
+        let said = fresh
+            .store
+            .add_account_command(account, command, None)
+            .await;
         assert_eq!(refused(said), constraint);
     }
 }
