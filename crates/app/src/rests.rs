@@ -46,7 +46,7 @@ impl Rest {
     fn of_lane(pause: Pause, accounts: Vec<String>, now: Timestamp) -> Option<Self> {
         let is_over = pause.until.is_some_and(|until| until <= now);
         let tries = TRIED.contains(&pause.code.as_str());
-        (!is_over || tries).then(|| Self {
+        (!is_over || tries).then_some(Self {
             accounts,
             lane: Some(pause.lane),
             endpoints: pause.endpoints,

@@ -22,6 +22,7 @@ use store::{LaneKey, Pause};
 
 use crate::draft::Draft;
 use crate::flight::Flight;
+use crate::hands::LANE_UNCERTAIN;
 use crate::planner::{Engine, Wake};
 
 /// Failures in a row that open a breaker (RELIABILITY.md section 3 item 8).
@@ -106,6 +107,8 @@ fn read_of(flight: &Flight) -> Option<(&'static str, Option<JobId>)> {
 /// Whether the endpoint failed; `None` where the answer says nothing about that.
 fn failed(reply: &Reply) -> Option<bool> {
     match &reply.outcome {
+        // Held back by ourselves.
+        Outcome::Refused(Refusal::NotSent { reason }) if reason.contains(LANE_UNCERTAIN) => None,
         Outcome::Refused(Refusal::Unavailable { .. } | Refusal::NotSent { .. })
         | Outcome::Unknown { .. } => Some(true),
         Outcome::Refused(

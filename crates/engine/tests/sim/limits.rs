@@ -33,7 +33,7 @@ fn arrivals(summary: &Summary, verb: Option<Verb>) -> Vec<i64> {
     let of = |entry: &&sandbox::RequestEntry| {
         entry.provider == Provider::Productai && verb.is_none_or(|verb| entry.verb == verb)
     };
-    let entries = summary.requests.iter().filter(of);
+    let entries = summary.limits.requests.iter().filter(of);
     entries.map(|entry| entry.at_ms).collect()
 }
 
@@ -51,7 +51,7 @@ fn busiest(arrivals: &[i64]) -> usize {
 /// When the last of all jobs but one was done.
 fn done_but_one(summary: &Summary) -> i64 {
     let ended = summary.jobs.iter().filter_map(|job| job.work.completed_at);
-    let mut ended: Vec<i64> = ended.map(|at| at.as_millis()).collect();
+    let mut ended: Vec<i64> = ended.map(domain::Timestamp::as_millis).collect();
     ended.sort_unstable();
     ended[summary.rows() - 2]
 }
@@ -73,6 +73,7 @@ fn one_remote_job_whose_reads_always_fail_costs_the_good_ones_nothing() {
         .unwrap();
     let sick = sick.work.state.remote().unwrap().id.clone();
     let polls = broken
+        .limits
         .requests
         .iter()
         .filter(|entry| entry.verb == Verb::Poll && entry.jobs.contains(&sick))
@@ -91,7 +92,11 @@ fn one_remote_job_whose_reads_always_fail_costs_the_good_ones_nothing() {
         with * 10 <= without * 12,
         "{with} ms instead of {without} ms"
     );
-    assert!(broken.paused.is_empty(), "{:?}", broken.paused);
+    assert!(
+        broken.limits.paused.is_empty(),
+        "{:?}",
+        broken.limits.paused
+    );
 }
 
 #[test]
@@ -114,6 +119,7 @@ fn while_polls_fail_one_tries_now_and_then_and_submits_go_on() {
         // Without the breaker thirty jobs at ten minutes each would be asked 300 times and more.
         assert!((8..=60).contains(&polls), "{polls} polls");
         let open = summary
+            .limits
             .paused
             .iter()
             .find(|row| row["endpoints"] == "status")
@@ -136,7 +142,7 @@ fn after_an_outage_everything_completes_and_no_breaker_is_left_open() {
             check(&summary);
             assert_eq!(summary.completed() + summary.in_doubt(), 30);
             let open = |row: &&serde_json::Value| row["endpoints"] == "status";
-            assert_eq!(summary.paused.iter().filter(open).count(), 0);
+            assert_eq!(summary.limits.paused.iter().filter(open).count(), 0);
         }
     }
 }
@@ -152,12 +158,12 @@ fn busiest_after_a_429(seed: u64, chances: Chances) -> Option<(usize, u64)> {
     let refused = |entry: &&sandbox::RequestEntry| {
         entry.provider == Provider::Productai && entry.status == 429
     };
-    let at = summary.requests.iter().find(refused).unwrap().at_ms;
+    let at = summary.limits.requests.iter().find(refused).unwrap().at_ms;
     // What was on the wire with it arrives a little later; a hundredth comes back every ten minutes.
     let hour = at + 2_000..at + 60 * MINUTE;
     let all = arrivals(&summary, None).into_iter();
     let after: Vec<i64> = all.filter(|at| hour.contains(at)).collect();
-    (summary.too_many.len() == 1).then(|| (busiest(&after), summary.crash_points()))
+    (summary.limits.too_many.len() == 1).then(|| (busiest(&after), summary.crash_points()))
 }
 
 #[test]

@@ -210,7 +210,6 @@ impl Builder {
         for (after, what) in self.happenings {
             timetable.add(self.start + after, Coming::Outside(what));
         }
-        let processes = 0..self.processes as u64;
         World {
             seed,
             shapes: self.faults.shapes,
@@ -230,7 +229,7 @@ impl Builder {
             _folder: database.folder,
             inserted: self.rows.len() as u64,
             timetable,
-            processes: processes
+            processes: (0..self.processes as u64)
                 .map(|life| Process::new(life, self.start))
                 .collect(),
             lives: self.processes as u64,
