@@ -1,6 +1,6 @@
 //! What a person says of an account: `vitrine accounts`, with the real program, on both databases.
 
-use sandbox::Provider;
+use sandbox::{FaultKind, FaultPlan, FaultRule, Options, Provider, Verb, When};
 
 use super::shop::{BOTH, Engine, Shop, finished, json, options, talk};
 
@@ -118,5 +118,67 @@ async fn an_account_that_is_not_there_is_told_with_the_next_command() {
     let said = String::from_utf8_lossy(&list.stdout).into_owned();
     for name in ["films", "shots", "texts"] {
         assert!(said.contains(name), "{said}");
+    }
+}
+
+fn at_productai(verb: Option<Verb>, when: When, kind: FaultKind) -> Options {
+    let rule = FaultRule {
+        provider: Some(Provider::Productai),
+        verb,
+        when,
+        kind,
+    };
+    let mut options = options();
+    options.faults = FaultPlan { rules: vec![rule] };
+    options
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_breaker_of_polls_is_shown_and_submits_go_on_and_it_closes() {
+    for engine in BOTH {
+        let when = When::Between(1, 12);
+        let options = at_productai(Some(Verb::Poll), when, FaultKind::ErrorBefore(502));
+        let shop = Shop::open(engine, options).await;
+        // As long as it takes to look at it.
+        shop.edit_config(
+            "read_timeout = \"10s\"",
+            "read_timeout = \"10s\", breaker_first = \"2s\", breaker_longest = \"2s\"",
+        );
+        images(&shop, 0, 8).await;
+        let worker = shop.worker();
+        let open = "select count(*) as n from lane_pauses where endpoints = 'status'";
+        shop.until(open, "1").await;
+        let status = json(&shop.output(&["status", "--json"]));
+        let rests = status["pauses"].as_array().unwrap();
+        let rest = rests.iter().find(|rest| rest["endpoints"] == "status");
+        let rest = rest.unwrap_or_else(|| panic!("{status}"));
+        assert_eq!(rest["code"], "unavailable", "{status}");
+        assert_eq!(rest["accounts"][0], "shots", "{status}");
+        assert!(rest["since"].is_string() && rest["until"].is_string());
+        // While nobody can be asked, all is submitted.
+        let sent = "select count(*) as n from image_generations where remote_id is not null";
+        shop.until(sent, "8").await;
+        shop.until(COMPLETED, "8").await;
+        shop.until(open, "0").await;
+        assert_eq!(worker.end("TERM").code, Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slower_pace_after_a_429_is_shown_by_whoever_looks() {
+    for engine in BOTH {
+        let options = at_productai(None, When::Nth(3), FaultKind::BareTooManyRequests);
+        let shop = Shop::open(engine, options).await;
+        images(&shop, 0, 3).await;
+        let done = shop.work();
+        assert_eq!(done.status.code(), Some(0), "{}", talk(&done));
+        let status = json(&shop.output(&["status", "--json"]));
+        let slowed = &status["slowed"][0];
+        assert_eq!(slowed["accounts"][0], "shots", "{status}");
+        assert_eq!(slowed["endpoints"], "all", "{status}");
+        let percent = slowed["percent"].as_f64().unwrap();
+        assert!((80.0..100.0).contains(&percent), "{status}");
+        assert_eq!(slowed["configured"], 15, "{status}");
+        assert!(slowed["limit"].as_u64().unwrap() < 15, "{status}");
     }
 }

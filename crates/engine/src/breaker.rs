@@ -29,19 +29,21 @@ use crate::planner::{Engine, Wake};
 const IN_A_ROW: usize = 5;
 /// Answers that are remembered; half of them failures open it too.
 const REMEMBERED: usize = 20;
-/// A breaker opens only if the failures are of so many jobs at least.
-const JOBS: usize = 2;
+/// A breaker opens only if the failures are of so many jobs (or projects) at least.
+const SUBJECTS: usize = 2;
 
 /// The code of its pause.
 pub(crate) const UNAVAILABLE: &str = "unavailable";
 
 /// One answer to a read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Heard {
-    /// About which job; none where it is about the account.
-    job: Option<JobId>,
+    about: About,
     failed: bool,
 }
+
+/// What a read is about: a job, a remote job that nobody claims, a project; none where it is the account.
+type About = Option<String>;
 
 /// The last answers of a lane, by verb. What they led to is durable; they are not.
 #[derive(Debug, Default)]
@@ -61,44 +63,39 @@ impl Breakers {
         let Some(last) = self.0.get(verb) else {
             return false;
         };
-        let several = |heard: &[Heard]| {
-            let jobs: BTreeSet<_> = heard.iter().map(|heard| heard.job).collect();
+        let several = |heard: &[&Heard]| {
+            let subjects: BTreeSet<_> = heard.iter().map(|heard| &heard.about).collect();
             // What is about the account is about everybody.
-            jobs.len() >= JOBS || jobs.contains(&None)
+            subjects.len() >= SUBJECTS || subjects.contains(&None)
         };
-        let failures: Vec<Heard> = last.iter().copied().filter(|heard| heard.failed).collect();
-        let row: Vec<Heard> = (last.iter().rev().copied())
-            .take_while(|heard| heard.failed)
-            .collect();
+        let failures: Vec<&Heard> = last.iter().filter(|heard| heard.failed).collect();
+        let row = last.iter().rev().take_while(|heard| heard.failed);
+        let row: Vec<&Heard> = row.collect();
         (row.len() >= IN_A_ROW && several(&row))
             || (failures.len() * 2 >= REMEMBERED && several(&failures))
     }
 
-    /// Whether others succeeded since this job last failed: then it is its own matter.
-    fn is_its_own(&self, verb: &str, job: Option<JobId>) -> bool {
-        let Some((last, job)) = self.0.get(verb).zip(job) else {
+    /// Whether others succeeded since this one last failed: then it is its own matter.
+    fn is_its_own(&self, verb: &str, about: &About) -> bool {
+        let Some(last) = self.0.get(verb).filter(|_| about.is_some()) else {
             return false;
         };
-        let of_others = last
-            .iter()
-            .rev()
-            .take_while(|heard| !(heard.failed && heard.job == Some(job)));
-        let failed_before = last
-            .iter()
-            .any(|heard| heard.failed && heard.job == Some(job));
-        failed_before && of_others.into_iter().any(|heard| !heard.failed)
+        let is_it = |heard: &&Heard| heard.failed && heard.about == *about;
+        let since = last.iter().rev().take_while(|heard| !is_it(heard));
+        last.iter().any(|heard| is_it(&heard)) && since.into_iter().any(|heard| !heard.failed)
     }
 }
 
-/// The verb of a read on the wire, as its endpoint at the provider, and the job it is about.
-fn read_of(flight: &Flight) -> Option<(&'static str, Option<JobId>)> {
+/// The verb of a read on the wire, as its endpoint at the provider, and what it is about.
+fn read_of(flight: &Flight) -> Option<(&'static str, About)> {
     match flight {
-        Flight::Status { job, .. } | Flight::Source { job, .. } => Some(("status", Some(*job))),
-        Flight::Unclaimed { .. } => Some(("status", None)),
-        Flight::Deliverables { job, .. } => Some(("deliverables", Some(*job))),
-        Flight::Cancel { job, .. } => Some(("cancel", Some(*job))),
-        // One export answers for many jobs.
-        Flight::Export { .. } => Some(("export", None)),
+        Flight::Status { job, .. } | Flight::Source { job, .. } => {
+            Some(("status", Some(job.to_string())))
+        }
+        Flight::Unclaimed { remote_id, .. } => Some(("status", Some(remote_id.clone()))),
+        Flight::Deliverables { job, .. } => Some(("deliverables", Some(job.to_string()))),
+        Flight::Cancel { job, .. } => Some(("cancel", Some(job.to_string()))),
+        Flight::Export { project, .. } => Some(("export", Some(project.clone()))),
         Flight::Credits { .. } => Some(("credits", None)),
         Flight::Submit { .. } | Flight::Fetch { .. } => None,
     }
@@ -129,15 +126,15 @@ impl Engine {
         at: Timestamp,
         draft: &mut Draft,
     ) {
-        let (Some((verb, job)), Some(failed)) = (read_of(flight), failed(reply)) else {
+        let (Some((verb, about)), Some(failed)) = (read_of(flight), failed(reply)) else {
             return;
         };
         let key = flight.lane();
         let Some(lane) = self.lanes.get_mut(key) else {
             return;
         };
-        let is_its_own = lane.breakers.is_its_own(verb, job);
-        lane.breakers.note(verb, Heard { job, failed });
+        let is_its_own = lane.breakers.is_its_own(verb, &about);
+        lane.breakers.note(verb, Heard { about, failed });
         let known = lane.pause(verb, UNAVAILABLE).cloned();
         if !failed {
             if let Some(over) = known.filter(|known| known.until.is_some_and(|until| until <= at)) {
@@ -277,19 +274,17 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::JobKind;
 
-    fn job(id: i64) -> Option<JobId> {
-        let kind = JobKind::Image;
-        Some(JobId { kind, id })
+    fn heard((id, failed): (i64, bool)) -> Heard {
+        let about = Some(format!("image:{id}"));
+        Heard { about, failed }
     }
 
     /// Plays answers: the job, and whether it failed. Whether the breaker opens at the end.
     fn opens(answers: impl IntoIterator<Item = (i64, bool)>) -> bool {
         let mut breakers = Breakers::default();
-        for (id, failed) in answers {
-            let job = job(id);
-            breakers.note("status", Heard { job, failed });
+        for answer in answers {
+            breakers.note("status", heard(answer));
         }
         breakers.is_broken("status")
     }
@@ -311,20 +306,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_about_the_account_needs_no_second() {
+        let mut breakers = Breakers::default();
+        for _ in 0..5 {
+            assert!(!breakers.is_broken("credits"));
+            let failed = true;
+            let about = None;
+            breakers.note("credits", Heard { about, failed });
+        }
+        assert!(breakers.is_broken("credits"));
+        assert!(!breakers.is_broken("status"));
+    }
+
+    #[test]
     fn what_fails_while_others_succeed_is_its_own_matter() {
         let mut breakers = Breakers::default();
-        for (id, failed) in [(1, true), (2, true)] {
-            let job = job(id);
-            breakers.note("status", Heard { job, failed });
+        let about = |id: i64| Some(format!("image:{id}"));
+        for answer in [(1, true), (2, true)] {
+            breakers.note("status", heard(answer));
         }
-        assert!(!breakers.is_its_own("status", job(1)));
-        let good = Heard {
-            job: job(3),
-            failed: false,
-        };
-        breakers.note("status", good);
-        assert!(breakers.is_its_own("status", job(1)));
-        assert!(!breakers.is_its_own("status", job(4)));
-        assert!(!breakers.is_its_own("export", job(1)));
+        assert!(!breakers.is_its_own("status", &about(1)));
+        breakers.note("status", heard((3, false)));
+        assert!(breakers.is_its_own("status", &about(1)));
+        assert!(!breakers.is_its_own("status", &about(4)));
+        assert!(!breakers.is_its_own("export", &about(1)));
+        assert!(!breakers.is_its_own("status", &None));
     }
 }
