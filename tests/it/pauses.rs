@@ -136,7 +136,7 @@ fn at_productai(verb: Option<Verb>, when: When, kind: FaultKind) -> Options {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_breaker_of_polls_is_shown_and_submits_go_on_and_it_closes() {
     for engine in BOTH {
-        let when = When::Between(1, 12);
+        let when = When::Between(1, 7);
         let options = at_productai(Some(Verb::Poll), when, FaultKind::ErrorBefore(502));
         let shop = Shop::open(engine, options).await;
         // As long as it takes to look at it.

@@ -121,7 +121,7 @@ pub(crate) fn rests_table<'a>(rests: impl IntoIterator<Item = &'a Rest>, now: Ti
     for rest in rests {
         let since = rest
             .since
-            .map(|since| format!("for {}", spoken(now.since(since))));
+            .map(|since| format!("{} ago", spoken(now.since(since))));
         let until = match rest.until {
             Some(_) if rest.trying => "one tries".to_owned(),
             Some(until) => format!("in {}", spoken(until.since(now))),

@@ -282,7 +282,8 @@ pub struct AccountPause {
 pub struct Pause {
     /// Which lane.
     pub lane: LaneKey,
-    /// Group of endpoints: `submit`, `read`, `all`, or a quota's name.
+    /// Group of endpoints (`submit`, `read`, `all`), `submits` for all paid POSTs, the verb of a read (`status`,
+    /// `export`, …), or a quota's name.
     pub endpoints: String,
     /// `rate_limited`, `out_of_credits`, `key_refused`, `unavailable`, …
     pub code: String,
