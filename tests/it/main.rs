@@ -19,6 +19,8 @@ mod kill_loop;
 #[cfg(test)]
 mod money;
 #[cfg(test)]
+mod pauses;
+#[cfg(test)]
 mod resolve;
 #[cfg(test)]
 mod shop;

@@ -31,6 +31,13 @@ Examples:
   vitrine jobs resolve --account shots --give-up --yes
 ";
 
+const ACCOUNTS_EXAMPLES: &str = "\
+Examples:
+  vitrine accounts                                which accounts there are, and what rests
+  vitrine accounts pause shots --reason \"the prompt is wrong\"
+  vitrine accounts resume shots
+";
+
 const DEMO_EXAMPLES: &str = "\
 Examples:
   vitrine demo                      a catalog of made-up products
@@ -117,6 +124,13 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// What accounts have spent, how full their caps are, and whether they rest.
     Credits(CreditsArgs),
+    /// Which accounts there are and what rests; pause one, or let it go on.
+    #[command(before_help = ACCOUNTS_EXAMPLES)]
+    Accounts {
+        /// Without one: list.
+        #[command(subcommand)]
+        command: Option<AccountsCommand>,
+    },
     /// Look at what the start of a worker looks at: the keys, the database's server, the disks.
     Doctor(DoctorArgs),
     /// Serve the three simulated providers.
@@ -174,6 +188,30 @@ pub(crate) struct CreditsArgs {
     /// request.
     #[arg(long, action = ArgAction::SetTrue, conflicts_with = "resume")]
     pub(crate) balance: Option<bool>,
+}
+
+/// Of `accounts`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountsCommand {
+    /// List the config's accounts, with what rests of them and why.
+    List,
+    /// Submit nothing for these accounts until somebody resumes them. What is at the providers is followed,
+    /// and comes home.
+    Pause {
+        /// As the config names them.
+        #[arg(required = true, value_name = "ACCOUNT")]
+        accounts: Vec<String>,
+        /// Why, for those who look.
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: Option<String>,
+    },
+    /// Let these accounts go on, after a pause or when what failed is mended: a refused key, an outage,
+    /// credits. What a provider asked to wait for is still waited for.
+    Resume {
+        /// As the config names them.
+        #[arg(required = true, value_name = "ACCOUNT")]
+        accounts: Vec<String>,
+    },
 }
 
 /// Of `doctor`.
@@ -358,6 +396,16 @@ fn kinds() -> impl TypedValueParser<Value = JobKind> {
 fn statuses() -> impl TypedValueParser<Value = Status> {
     PossibleValuesParser::new(Status::ALL.map(Status::as_str))
         .try_map(|word| word.parse::<Status>())
+}
+
+/// The named CHECK of the table.
+fn reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    match text.chars().count() {
+        0 => Err("say why, or leave --reason out".to_owned()),
+        1..=1_000 => Ok(text.to_owned()),
+        _ => Err("write at most 1,000 characters".to_owned()),
+    }
 }
 
 fn speed(text: &str) -> Result<f64, String> {

@@ -9,7 +9,9 @@ mod exit;
 mod log;
 mod opened;
 mod output;
+mod paces;
 mod progress;
+mod rests;
 mod signals;
 mod tally;
 

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::Timestamp;
+use crate::{Pace, Timestamp};
 
 /// How a provider counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,9 +142,12 @@ impl Count {
         self.periods.retain(|period, _| *period >= current - 1);
     }
 
-    fn room(&mut self, now: Timestamp, open: &BTreeMap<u64, Timestamp>) -> Room {
+    fn room(&mut self, now: Timestamp, open: &BTreeMap<u64, Timestamp>, pace: u32) -> Room {
         self.forget_before(now);
-        let limit = self.window.limit as usize;
+        let limit = match self.window.shape {
+            Shape::Rolling => Pace::of(pace, self.window.limit),
+            Shape::Calendar => self.window.limit,
+        } as usize;
         if limit == 0 {
             return Room::Never;
         }
@@ -191,6 +194,8 @@ pub struct Budget {
     counts: Vec<Count>,
     open: BTreeMap<u64, Timestamp>,
     next_slot: u64,
+    /// How much of the rolling windows is used, in thousandths.
+    pace: u32,
 }
 
 /// A place taken in a [`Budget`], to be settled once the answer is there.
@@ -213,6 +218,7 @@ impl Budget {
             counts,
             open: BTreeMap::new(),
             next_slot: 0,
+            pace: 1_000,
         }
     }
 
@@ -223,11 +229,16 @@ impl Budget {
         longest.unwrap_or_default()
     }
 
+    /// Uses so many thousandths of the rolling windows from here on, never more than all: see [`Pace`].
+    pub fn set_pace(&mut self, thousandths: u32) {
+        self.pace = thousandths.min(1_000);
+    }
+
     /// When one more request may leave.
     pub fn room(&mut self, now: Timestamp) -> Room {
         let mut room = Room::Now;
         for count in &mut self.counts {
-            room = match (room, count.room(now, &self.open)) {
+            room = match (room, count.room(now, &self.open, self.pace)) {
                 (Room::Never, _) | (_, Room::Never) => Room::Never,
                 (Room::AfterAnAnswer, _) | (_, Room::AfterAnAnswer) => Room::AfterAnAnswer,
                 (Room::At(a), Room::At(b)) => Room::At(a.max(b)),
@@ -356,6 +367,22 @@ mod tests {
         assert_eq!(budget.room(at(86_400_000 / 2 + 2)), Room::Now);
         budget.settle(slot, at(86_400_000 / 2 + 3));
         assert_eq!(budget.room(at(86_400_000 / 2 + 4)), Room::Now);
+    }
+
+    #[test]
+    fn a_slower_pace_uses_less_of_rolling_windows_and_the_whole_of_days() {
+        let mut budget = Budget::new(&[Window::rolling(10, MINUTE), Window::calendar(9, DAY)]);
+        let noon = 43_200_000;
+        for n in 0..8 {
+            let slot = budget.take(at(noon + n));
+            budget.settle(slot, at(noon + n));
+        }
+        assert_eq!(budget.room(at(noon + 10)), Room::Now);
+        budget.set_pace(800);
+        assert_eq!(budget.room(at(noon + 10)), Room::At(at(noon + 60_000)));
+        assert_eq!(budget.room(at(noon + 60_000)), Room::Now);
+        budget.set_pace(5_000);
+        assert_eq!(budget.room(at(noon + 10)), Room::Now);
     }
 
     #[test]

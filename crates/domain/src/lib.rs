@@ -5,6 +5,7 @@
 mod budget;
 pub mod gtin;
 mod kind;
+mod pace;
 pub mod price;
 mod provider;
 pub mod request;
@@ -15,6 +16,7 @@ mod transition;
 
 pub use budget::{Budget, Room, Shape, Slot, Window};
 pub use kind::{JobId, JobKind, UnknownKind};
+pub use pace::Pace;
 pub use price::{Model, Models, Prices, UPSCALE_CREDITS};
 pub use provider::{Provider, UnknownProvider};
 pub use request::{

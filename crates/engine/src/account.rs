@@ -79,6 +79,10 @@ pub struct Timing {
     pub pause_first: Duration,
     /// The longest such pause.
     pub pause_longest: Duration,
+    /// How long a breaker is open before one request tries (RELIABILITY.md section 3 item 8).
+    pub breaker_first: Duration,
+    /// The longest that it is open, however often a try failed.
+    pub breaker_longest: Duration,
     /// How long submits rest when the credits are gone, before one is tried again; longer each time.
     pub credits_probe: Duration,
     /// First wait of one job before it is tried again.
@@ -103,6 +107,8 @@ impl Default for Timing {
             missing_grace: Duration::from_secs(600),
             pause_first: Duration::from_secs(2),
             pause_longest: Duration::from_secs(3_600),
+            breaker_first: Duration::from_secs(30),
+            breaker_longest: Duration::from_secs(600),
             credits_probe: Duration::from_secs(300),
             retry_first: Duration::from_secs(5),
             evidence_first: Duration::from_secs(30),
@@ -120,6 +126,27 @@ impl Timing {
         self.pause_first
             .saturating_mul(1u32.checked_shl(strikes.min(30)).unwrap_or(u32::MAX))
             .min(self.pause_longest)
+    }
+
+    /// The rest of submits after `strikes` answers in a row that they were surely refused, or never left:
+    /// doubling from the first pause, as long as a breaker's at most. `share` of a half of it is left out,
+    /// so that those who were hit together do not come back together.
+    #[must_use]
+    pub fn outage(&self, strikes: u32, share: f64) -> Duration {
+        let whole = self.pause(strikes).min(self.breaker_longest);
+        whole - whole.mul_f64(share.clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// How long a breaker is open after `strikes` tries in a row that failed: the first time, and then
+    /// anything from that to a bound that doubles (full jitter); `share` chooses.
+    #[must_use]
+    pub fn breaker(&self, strikes: u32, share: f64) -> Duration {
+        let bound = self
+            .breaker_first
+            .saturating_mul(1u32.checked_shl(strikes.min(30)).unwrap_or(u32::MAX))
+            .min(self.breaker_longest.max(self.breaker_first));
+        let spread = bound.saturating_sub(self.breaker_first);
+        self.breaker_first + spread.mul_f64(share.clamp(0.0, 1.0))
     }
 
     /// The rest of submits after `strikes` answers in a row that nothing is left to spend: doubling from

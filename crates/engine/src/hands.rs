@@ -129,10 +129,13 @@ impl Hands {
     }
 }
 
+/// Why a request was held back here, and not by the network.
+pub(crate) const LANE_UNCERTAIN: &str = "the hold on the lane was not certain";
+
 impl Reach {
     /// Surely no byte left: whoever owns the lane now sends it, or this process a little later.
     fn not_sent(&self, call: &Call, clock: &dyn Clock) -> Said {
-        let why = "it would have left too late, or the hold on the lane was not certain".to_owned();
+        let why = format!("it would have left too late, or {LANE_UNCERTAIN}");
         let answer = Err(SendError::NotSent(why));
         Said::Reply(Box::new(self.client.read(call, answer, clock.now())))
     }

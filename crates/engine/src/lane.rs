@@ -9,14 +9,15 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use domain::{Budget, JobId, Room, Shape, Slot, SubmissionId, Timestamp, Window};
+use domain::{Budget, JobId, Pace, Room, Shape, Slot, SubmissionId, Timestamp, Window};
 use governor::clock::FakeRelativeClock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use store::{Epoch, LaneKey, Pause};
+use store::{AccountPause, Epoch, LaneKey, Pause};
 
+use crate::breaker::{Breakers, UNAVAILABLE};
 use crate::jump::Jump;
 use crate::money::Balance;
 
@@ -30,12 +31,24 @@ const FIRST_LATENCY: Duration = Duration::from_secs(1);
 /// Submits on the wire at once, whatever the pace.
 const MOST_SUBMITS: usize = 64;
 
-fn pace(windows: &[Window]) -> Option<Duration> {
+fn spacing(windows: &[Window]) -> Option<Duration> {
     let shortest = windows
         .iter()
         .filter(|window| window.shape == Shape::Rolling)
         .min_by_key(|window| window.length)?;
     Some(shortest.length / shortest.limit.max(1))
+}
+
+/// The windows as a slower pace leaves them.
+fn slowed(windows: &[Window], thousandths: u32) -> Vec<Window> {
+    let slow = |window: &Window| Window {
+        limit: match window.shape {
+            Shape::Rolling => Pace::of(thousandths, window.limit),
+            Shape::Calendar => window.limit,
+        },
+        ..*window
+    };
+    windows.iter().map(slow).collect()
 }
 
 /// Spreads requests over a window. Its clock is a value that follows `now`.
@@ -63,6 +76,12 @@ impl Smoother {
         })
     }
 
+    /// Nothing may leave at once: the burst was another pace's.
+    fn drained(self) -> Self {
+        while self.limiter.check().is_ok() {}
+        self
+    }
+
     /// Takes a place, or says when to ask again.
     fn take(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         self.clock.advance(now.since(self.told));
@@ -82,8 +101,13 @@ impl Smoother {
 pub(crate) struct Group {
     budget: Budget,
     smoother: Option<Smoother>,
+    windows: Vec<Window>,
+    /// What answers 429 leave of the rolling windows.
+    pace: Option<Pace>,
+    /// The pace that budget and smoother follow, in thousandths.
+    followed: u32,
     /// The time between two requests at the limit of the shortest window.
-    pace: Option<Duration>,
+    spacing: Option<Duration>,
     submits: u64,
     reads: u64,
 }
@@ -103,9 +127,29 @@ impl Group {
         Self {
             budget: Budget::new(windows),
             smoother: Smoother::new(windows, now),
-            pace: pace(windows),
+            windows: windows.to_vec(),
+            pace: Pace::new(windows),
+            followed: 1_000,
+            spacing: spacing(windows),
             submits: 0,
             reads: 0,
+        }
+    }
+
+    /// Makes budget and smoother follow the pace of this moment.
+    fn keep_pace(&mut self, now: Timestamp) {
+        let thousandths = self.pace.map_or(1_000, |pace| pace.at(now));
+        if thousandths == self.followed {
+            return;
+        }
+        let before = slowed(&self.windows, self.followed);
+        let windows = slowed(&self.windows, thousandths);
+        self.followed = thousandths;
+        self.budget.set_pace(thousandths);
+        // A hundredth of a small limit is nothing.
+        if windows != before {
+            self.smoother = Smoother::new(&windows, now).map(Smoother::drained);
+            self.spacing = spacing(&windows);
         }
     }
 
@@ -133,6 +177,7 @@ impl Group {
 pub(crate) struct Places {
     group: String,
     slot: Slot,
+    sent_at: Timestamp,
     quota: Option<(String, Slot)>,
 }
 
@@ -147,6 +192,10 @@ pub(crate) struct Lane {
     quota_window: Option<Window>,
     quotas: BTreeMap<String, Budget>,
     pauses: BTreeMap<(String, String), Pause>,
+    /// How the last reads went.
+    pub(crate) breakers: Breakers,
+    /// Accounts that a person has paused: none of their jobs is submitted.
+    pub(crate) paused: BTreeMap<String, AccountPause>,
     /// Trust is earned: at the start, and after an unknown answer, one item goes at a time and waits
     /// for its answer, until one succeeds (DESIGN.md, Never twice).
     pub(crate) careful: bool,
@@ -194,6 +243,8 @@ impl Lane {
             quota_window,
             quotas: BTreeMap::new(),
             pauses: BTreeMap::new(),
+            breakers: Breakers::default(),
+            paused: BTreeMap::new(),
             careful: true,
             answers_are_ambiguous: false,
             parts: VecDeque::new(),
@@ -213,6 +264,9 @@ impl Lane {
     pub(crate) fn clock_jumped(&mut self, jump: Jump) {
         for group in self.groups.values_mut() {
             group.budget.clock_jumped(jump.at);
+            if let Some(pace) = &mut group.pace {
+                pace.moved(|at| jump.moved(at));
+            }
             if let Some(smoother) = &mut group.smoother {
                 smoother.told = jump.at;
             }
@@ -258,7 +312,10 @@ impl Lane {
             return until.map_or(Room::Never, Room::At);
         }
         match self.groups.get_mut(group) {
-            Some(group) => group.budget.room(now),
+            Some(group) => {
+                group.keep_pace(now);
+                group.budget.room(now)
+            }
             None => Room::Never,
         }
     }
@@ -311,6 +368,7 @@ impl Lane {
         Some(Places {
             group: group.to_owned(),
             slot: budget.budget.take(at),
+            sent_at: at,
             quota,
         })
     }
@@ -323,6 +381,25 @@ impl Lane {
         {
             budget.give_back(*slot);
         }
+    }
+
+    /// The request that holds these places was answered 429.
+    pub(crate) fn too_many(&mut self, places: &Places, at: Timestamp) {
+        self.was_too_many(&places.group, places.sent_at, at);
+    }
+
+    /// A request of this group, sent and answered then, was answered 429.
+    pub(crate) fn was_too_many(&mut self, group: &str, sent: Timestamp, answered: Timestamp) {
+        let group = self.groups.get_mut(group);
+        if let Some(pace) = group.and_then(|group| group.pace.as_mut()) {
+            pace.too_many(sent, answered);
+        }
+    }
+
+    /// How far back answers 429 must be known for the pace of all groups.
+    pub(crate) fn pace_memory(&self) -> Duration {
+        let paces = self.groups.values().filter_map(|group| group.pace);
+        paces.map(|pace| pace.memory()).max().unwrap_or_default()
     }
 
     /// The request that holds these places was answered, or timed out.
@@ -340,16 +417,26 @@ impl Lane {
     /// How many submits may be on the wire at once: one while trust is not earned, then as many as the
     /// budget's pace and the provider's answers need. What is on the wire at a crash is in doubt after
     /// it, so it is no more than that.
-    pub(crate) fn most_submits(&self, group: &str) -> usize {
-        if self.careful {
+    pub(crate) fn most_submits(&self, group: &str, now: Timestamp) -> usize {
+        if self.careful || self.is_half_open(now) {
             return 1;
         }
-        let Some(pace) = self.groups.get(group).and_then(|group| group.pace) else {
+        let Some(spacing) = self.groups.get(group).and_then(|group| group.spacing) else {
             return MOST_SUBMITS;
         };
-        let needed = 1.5 * self.latency.as_secs_f64() / pace.as_secs_f64().max(0.001);
+        let needed = 1.5 * self.latency.as_secs_f64() / spacing.as_secs_f64().max(0.001);
         let needed = (1..MOST_SUBMITS).find(|n| *n as f64 >= needed);
         needed.unwrap_or(MOST_SUBMITS).max(2)
+    }
+
+    /// Whether submits rested for what we guess from failures, and nobody knows yet whether that is over.
+    fn is_half_open(&self, now: Timestamp) -> bool {
+        let guesses = [UNAVAILABLE, "outcome_unknown", "misdirected"];
+        self.pauses.values().any(|pause| {
+            pause.endpoints == "submits"
+                && guesses.contains(&pause.code.as_str())
+                && pause.until.is_some_and(|until| until <= now)
+        })
     }
 
     /// A submit was answered after this time.

@@ -4,6 +4,7 @@
 
 mod account;
 mod act;
+mod breaker;
 mod capture;
 mod clock;
 mod commands;
@@ -27,6 +28,7 @@ mod rest;
 mod run;
 mod storage;
 mod submit;
+mod wishes;
 
 pub use account::{Account, CompleteAt, Limits, Policy, Polling, Timing};
 pub use act::{Act, CaptureTrouble, FlightId, Plan, Report, Said, Stored, Wanted};

@@ -174,9 +174,18 @@ impl Engine {
             lane.live_refs.extend(row.client_ref.clone());
             ledger.entry(row.id.clone()).or_default().push(row);
         }
+        for answer in self
+            .store
+            .too_many(std::slice::from_ref(key), now.before(lane.pace_memory()))
+            .await?
+        {
+            let (sent, answered) = (answer.sent_at.min(now), answer.answered_at.min(now));
+            lane.was_too_many(&answer.endpoints, sent, answered);
+        }
         let since = here.back(lane.memory(), now);
         let names = lane.accounts.clone();
         self.lanes.insert(key.clone(), lane);
+        self.load_account_pauses(key, &names).await?;
         let jobs = self.store.open_jobs(&names).await?;
         self.add_what_other_keys_sent(key, &jobs, &mut ledger)
             .await?;

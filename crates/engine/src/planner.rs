@@ -22,6 +22,7 @@ use crate::flight::{Flight, answered_of};
 use crate::lane::Lane;
 use crate::money::{Money, OUT_OF_CREDITS};
 use crate::open::OpenJob;
+use crate::read::answered_of;
 use crate::rest::Rests;
 use crate::submit::Source;
 
@@ -33,6 +34,11 @@ const STALE_TRIES: usize = 16;
 pub(crate) struct Ids(fastrand::Rng);
 
 impl Ids {
+    /// A share of a whole, for jitter.
+    pub(crate) fn share(&mut self) -> f64 {
+        self.0.f64()
+    }
+
     pub(crate) fn seeded(seed: u64) -> Self {
         Self(fastrand::Rng::with_seed(seed))
     }
@@ -96,6 +102,8 @@ pub struct Outlook {
     pub key_refused: BTreeMap<String, String>,
     /// Accounts that are out of credits, with the provider's words.
     pub out_of_credits: BTreeMap<String, String>,
+    /// Accounts that a person has paused, with the person's words.
+    pub paused: BTreeMap<String, String>,
     /// Rows that a cap held back are being looked at: whether they may go is not known yet.
     pub rechecking: bool,
     /// What holds all submits back, in sentences.
@@ -154,7 +162,7 @@ impl Engine {
         if self.draining {
             return self.write(draft, wake).await;
         }
-        self.follow_rests(&mut draft);
+        self.follow_rests(now, &mut draft);
         self.read_commands(now, &mut draft, &mut wake).await?;
         self.read_account_commands(now, &mut draft, &mut wake)
             .await?;
@@ -194,6 +202,7 @@ impl Engine {
             }
             draft.batch.answered.push(answered_of(report, at));
         }
+        self.hear_limits(&flight, report, at, draft);
         match (flight, &report.said) {
             (flight @ Flight::Submit { .. }, Said::Reply(reply)) => {
                 self.hear_submit(flight, reply, at, draft);
@@ -445,6 +454,10 @@ impl Engine {
             }
         }
         for lane in self.lanes.values() {
+            for (name, pause) in &lane.paused {
+                let why = pause.reason.clone().unwrap_or_default();
+                outlook.paused.insert(name.clone(), why);
+            }
             for pause in lane.pauses() {
                 let which = match pause.code.as_str() {
                     "key_refused" => &mut outlook.key_refused,

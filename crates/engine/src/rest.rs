@@ -49,13 +49,15 @@ impl Engine {
     }
 
     /// Makes the lanes' pauses follow what was said.
-    pub(crate) fn follow_rests(&mut self, draft: &mut Draft) {
+    pub(crate) fn follow_rests(&mut self, now: Timestamp, draft: &mut Draft) {
         for (code, why) in self.rests.reasons() {
             for (key, lane) in &mut self.lanes {
                 let stands = lane.pause(SUBMITS, code).map(|pause| pause.message.clone());
                 match why {
                     Some(why) if stands.as_ref() != Some(why) => {
-                        let pause = pause(key, code, why);
+                        let since = lane.pause(SUBMITS, code).and_then(|pause| pause.since);
+                        let since = since.unwrap_or(now);
+                        let pause = pause(key, code, why, since);
                         lane.set_pause(pause.clone());
                         draft.pause(pause);
                     }
@@ -87,13 +89,14 @@ impl Engine {
     }
 }
 
-fn pause(key: &LaneKey, code: &str, why: &str) -> Pause {
+fn pause(key: &LaneKey, code: &str, why: &str, since: Timestamp) -> Pause {
     Pause {
         lane: key.clone(),
         endpoints: SUBMITS.to_owned(),
         code: code.to_owned(),
         message: why.to_owned(),
-        until: None::<Timestamp>,
+        since: Some(since),
+        until: None,
         strikes: 0,
     }
 }

@@ -372,7 +372,7 @@ impl Runner<'_> {
         Ok(Idle::Yes)
     }
 
-    /// Whether the account of these rows waits for a person: for a key, or for credits.
+    /// Whether the account of these rows waits for a person: for a key, for credits, or for a word.
     fn is_blocked(&self, kind: JobKind, account: Option<&str>, outlook: &Outlook) -> bool {
         let name = account.or_else(|| {
             let provider = kind.provider();
@@ -383,7 +383,9 @@ impl Runner<'_> {
             default.map(|account| account.name.as_str())
         });
         name.is_none_or(|name| {
-            outlook.key_refused.contains_key(name) || outlook.out_of_credits.contains_key(name)
+            outlook.key_refused.contains_key(name)
+                || outlook.out_of_credits.contains_key(name)
+                || outlook.paused.contains_key(name)
         })
     }
 }

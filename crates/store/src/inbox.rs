@@ -47,9 +47,9 @@ statements! {
     };
     PAUSES: Sql = Sql {
         sqlite: "select json_object('lane', lane, 'endpoints', endpoints, 'code', code, 'message', message, \
-              'until', until, 'strikes', strikes) \
+              'since', since, 'until', until, 'strikes', strikes) \
             from lane_pauses where lane in (select value from json_each(?1)) order by lane, endpoints, code",
-        postgres: "select row_to_json(r)::text from (select lane, endpoints, code, message, until, strikes \
+        postgres: "select row_to_json(r)::text from (select lane, endpoints, code, message, since, until, strikes \
             from lane_pauses where lane in (select jsonb_array_elements_text($1::jsonb)) \
             order by lane, endpoints, code) r",
     };

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::db::Arg;
 use crate::jobs::list;
-use crate::model::{DeliverableRow, EventRow, LaneKey, Request, Spent, SubmissionRow};
+use crate::model::{DeliverableRow, EventRow, LaneKey, Request, Spent, SubmissionRow, TooMany};
 use crate::sql::{Sql, statements};
 use crate::{Store, StoreError};
 
@@ -188,6 +188,15 @@ statements! {
             from (select * from requests where lane = $1 and answered_at >= $2::timestamptz \
               union all select * from requests where lane = $1 and answered_at is null) q order by sent_at, id) r",
     };
+    TOO_MANY: Sql = Sql {
+        sqlite: "select json_object('lane', lane, 'endpoints', endpoints, 'sent_at', sent_at, \
+              'answered_at', answered_at) \
+            from requests where problem = 'rate_limited' and answered_at >= ?2 \
+              and lane in (select value from json_each(?1)) order by answered_at, id",
+        postgres: "select row_to_json(r)::text from (select lane, endpoints, sent_at, answered_at \
+            from requests where problem = 'rate_limited' and answered_at >= $2::timestamptz \
+              and lane in (select jsonb_array_elements_text($1::jsonb)) order by answered_at, id) r",
+    };
     LAST_READS: Sql = Sql {
         sqlite: concat!("select json_array(job, at) from (",
             last_read_sqlite!("description", "descriptions"), " union all ",
@@ -352,6 +361,19 @@ impl Store {
     ) -> Result<Vec<Request>, StoreError> {
         let args = vec![lane.0.as_str().into(), since.into()];
         self.read("requests", &REQUESTS_SINCE, args).await
+    }
+
+    /// The requests of these lanes that were answered 429 at `since` or later, in the order of their answers.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn too_many(
+        &self,
+        lanes: &[LaneKey],
+        since: Timestamp,
+    ) -> Result<Vec<TooMany>, StoreError> {
+        self.read("requests", &TOO_MANY, vec![list(lanes)?, since.into()])
+            .await
     }
 
     /// When each job under way was last asked for its state over this lane: the answer's time, or when it

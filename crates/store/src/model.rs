@@ -262,10 +262,36 @@ pub struct AccountCommand {
     pub id: i64,
     /// Of which account.
     pub account: String,
-    /// `resume` or `balance`.
+    /// `pause`, `resume` or `balance`.
     pub command: String,
+    /// Of a pause, why; of a resume, `credits` where only what rests for want of them is to go on.
+    pub value: Option<String>,
     /// What became of it; `None`: nobody has executed it yet.
     pub outcome: Option<String>,
+}
+
+/// A request that was answered 429.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TooMany {
+    /// Of which lane.
+    pub lane: LaneKey,
+    /// Of which group of endpoints.
+    pub endpoints: String,
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// When its answer came.
+    pub answered_at: Timestamp,
+}
+
+/// A person's word that an account submits nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountPause {
+    /// Which account, whatever key it has.
+    pub account: String,
+    /// When a worker executed it.
+    pub since: Timestamp,
+    /// Why, if it was said.
+    pub reason: Option<String>,
 }
 
 /// Why a group of endpoints rests.
@@ -273,12 +299,15 @@ pub struct AccountCommand {
 pub struct Pause {
     /// Which lane.
     pub lane: LaneKey,
-    /// Group of endpoints: `submit`, `read`, `all`, or a quota's name.
+    /// Group of endpoints (`submit`, `read`, `all`), `submits` for all paid POSTs, the verb of a read (`status`,
+    /// `export`, …), or a quota's name.
     pub endpoints: String,
     /// `rate_limited`, `out_of_credits`, `key_refused`, `unavailable`, …
     pub code: String,
     /// One sentence.
     pub message: String,
+    /// Since then: the first of the failures in a row. `None`: an earlier version of the program began it.
+    pub since: Option<Timestamp>,
     /// Until then; `None`: until somebody or something lifts it.
     pub until: Option<Timestamp>,
     /// How often in a row.

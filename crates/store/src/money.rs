@@ -13,7 +13,7 @@ use crate::columns::{
 };
 use crate::db::{Arg, End};
 use crate::jobs::{list, number};
-use crate::model::{AccountCommand, BatchMoney, DayMoney, Job};
+use crate::model::{AccountCommand, AccountPause, BatchMoney, DayMoney, Job};
 use crate::sql::{PerKind, Sql, per_kind, statements};
 use crate::{Store, StoreError};
 
@@ -84,25 +84,42 @@ statements! {
               having ", taken!(), " >= $2::bigint order by ", taken!(), " desc, 1 limit $3::bigint) r"),
     };
     OPEN_ACCOUNT_COMMANDS: Sql = Sql {
-        sqlite: "select json_object('id', id, 'account', account, 'command', command, 'outcome', outcome) \
+        sqlite: "select json_object('id', id, 'account', account, 'command', command, 'value', value, 'outcome', outcome) \
             from account_commands where done_at is null and account in (select value from json_each(?1)) \
             order by id limit ?2 + 0",
-        postgres: "select row_to_json(r)::text from (select id, account, command, outcome \
+        postgres: "select row_to_json(r)::text from (select id, account, command, value, outcome \
             from account_commands where done_at is null and account in (select jsonb_array_elements_text($1::jsonb)) \
             order by id limit $2::bigint) r",
     };
     ACCOUNT_COMMANDS: Sql = Sql {
-        sqlite: "select json_object('id', id, 'account', account, 'command', command, 'outcome', outcome) \
+        sqlite: "select json_object('id', id, 'account', account, 'command', command, 'value', value, 'outcome', outcome) \
             from account_commands where id in (select value from json_each(?1)) order by id",
-        postgres: "select row_to_json(r)::text from (select id, account, command, outcome \
+        postgres: "select row_to_json(r)::text from (select id, account, command, value, outcome \
             from account_commands \
             where id in (select value::bigint from jsonb_array_elements_text($1::jsonb)) order by id) r",
     };
     ADD_ACCOUNT_COMMAND: Sql = Sql {
-        sqlite: "insert into account_commands (account, command) values (?1, ?2) \
+        sqlite: "insert into account_commands (account, command, value) values (?1, ?2, ?3) \
             returning json_object('id', id)",
-        postgres: "insert into account_commands (account, command) values ($1, $2) \
+        postgres: "insert into account_commands (account, command, value) values ($1, $2, $3) \
             returning json_build_object('id', id)::text",
+    };
+    ACCOUNT_PAUSES: Sql = Sql {
+        sqlite: "select json_object('account', p.account, 'since', p.done_at, 'reason', p.value) \
+            from account_commands p \
+            where p.command = 'pause' and p.done_at is not null and p.account in (select value from json_each(?1)) \
+              and not exists (select 1 from account_commands l \
+                where l.account = p.account and l.id > p.id and l.done_at is not null \
+                  and (l.command = 'pause' or (l.command = 'resume' and l.value is null))) \
+            order by p.account",
+        postgres: "select row_to_json(r)::text from (select p.account, p.done_at as since, p.value as reason \
+            from account_commands p \
+            where p.command = 'pause' and p.done_at is not null \
+              and p.account in (select jsonb_array_elements_text($1::jsonb)) \
+              and not exists (select 1 from account_commands l \
+                where l.account = p.account and l.id > p.id and l.done_at is not null \
+                  and (l.command = 'pause' or (l.command = 'resume' and l.value is null))) \
+            order by p.account) r",
     };
 }
 
@@ -230,6 +247,18 @@ impl Store {
             .await
     }
 
+    /// Which of these accounts submit nothing, because a person said so.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn account_pauses(
+        &self,
+        accounts: &[String],
+    ) -> Result<Vec<AccountPause>, StoreError> {
+        self.read("account_commands", &ACCOUNT_PAUSES, vec![list(accounts)?])
+            .await
+    }
+
     /// Adds a command for an account, as a plain INSERT would, and returns its id.
     ///
     /// # Errors
@@ -238,8 +267,9 @@ impl Store {
         &self,
         account: &str,
         command: &str,
+        value: Option<&str>,
     ) -> Result<i64, StoreError> {
-        let args = vec![account.into(), command.into()];
+        let args = vec![account.into(), command.into(), value.into()];
         let id = self
             .write(move |mut tx| {
                 Box::pin(async move {

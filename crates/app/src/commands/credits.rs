@@ -50,7 +50,7 @@ pub(crate) async fn credits(globals: &Globals, args: &CreditsArgs) -> Result<Cod
         say(format!("warning: an account is not shown: {why}"));
     }
     if args.resume.unwrap_or_default() {
-        let asked = ask(&store, &accounts, "resume").await?;
+        let asked = ask(&store, &accounts, "resume", Some("credits")).await?;
         store.close().await;
         return tell_resumed(globals, &asked);
     }
@@ -96,11 +96,14 @@ async fn ask(
     store: &Store,
     accounts: &[&Account],
     command: &'static str,
+    value: Option<&str>,
 ) -> Result<Vec<Asked>, Failure> {
     let mut asked = Vec::new();
     for account in accounts {
         asked.push(Asked {
-            id: store.add_account_command(&account.name, command).await?,
+            id: store
+                .add_account_command(&account.name, command, value)
+                .await?,
             account: account.name.clone(),
             command,
         });
@@ -128,7 +131,7 @@ async fn balances(store: &Store, accounts: &[&Account]) -> Result<Vec<Option<Str
         .copied()
         .filter(|account| account.provider == Provider::Jakov)
         .collect();
-    let asked = ask(store, &documented, "balance").await?;
+    let asked = ask(store, &documented, "balance", None).await?;
     let ids: Vec<i64> = asked.iter().map(|asked| asked.id).collect();
     let mut said = store.account_commands(&ids).await?;
     let began = SystemClock.now();
@@ -258,6 +261,7 @@ mod tests {
                 endpoints: "submits".into(),
                 code: "out_of_credits".into(),
                 message: "the account has no credits left".into(),
+                since: Some(now),
                 until: Some(now + Duration::from_secs(300)),
                 strikes: 0,
             }),

@@ -1,5 +1,6 @@
 //! One file per command. Each takes what was typed and gives the exit code, or a failure to be told.
 
+mod accounts;
 mod credits;
 mod demo;
 mod doctor;
@@ -25,6 +26,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<Code, Failure> {
         Command::Jobs(command) => Box::pin(jobs::jobs(globals, command)).await,
         Command::Status(args) => Box::pin(status::status(globals, &args)).await,
         Command::Credits(args) => Box::pin(credits::credits(globals, &args)).await,
+        Command::Accounts { command } => Box::pin(accounts::accounts(globals, command)).await,
         Command::Doctor(args) => Box::pin(doctor::doctor(globals, &args)).await,
         Command::Sandbox(args) => Box::pin(sandbox::sandbox(globals, &args)).await,
     }

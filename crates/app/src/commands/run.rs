@@ -61,7 +61,19 @@ pub(crate) async fn run(globals: &Globals, args: &RunArgs) -> Result<Code, Failu
     Ok(match worked.ended {
         Ended::Idle(outlook) => {
             tell_what_waits(&outlook, &counts, globals);
-            code_of(&outlook, worked.failed, &counts)
+            let paused = waiting_for_resume(&config, &outlook, &counts);
+            if paused > 0 {
+                say(format!(
+                    "jobs whose account a person has paused: {paused}\n  next: {}",
+                    globals.command("accounts list")
+                ));
+            }
+            let code = code_of(&outlook, worked.failed, &counts);
+            if paused > 0 && matches!(code, Code::Done | Code::CapReached) {
+                Code::Unfinished
+            } else {
+                code
+            }
         }
         Ended::Drained if !signals.interrupted() => Code::Done,
         Ended::Drained | Ended::Stopped => Code::Interrupted,
@@ -222,6 +234,25 @@ fn tell_what_waits(outlook: &Outlook, counts: &[Count], globals: &Globals) {
 /// Jobs whose account the config does not have.
 pub(crate) fn unknown_accounts(counts: &[Count]) -> i64 {
     held_by(counts, "unknown_account")
+}
+
+/// Pending jobs whose account a person has paused.
+fn waiting_for_resume(config: &Config, outlook: &Outlook, counts: &[Count]) -> i64 {
+    let is_paused = |count: &&Count| {
+        config.accounts.iter().any(|(account, _)| {
+            let names_it = match &count.account {
+                Some(name) => *name == account.name,
+                None => account.policy.takes_unnamed && account.provider == count.kind.provider(),
+            };
+            names_it && outlook.paused.contains_key(&account.name)
+        })
+    };
+    counts
+        .iter()
+        .filter(|count| count.status == Status::Pending)
+        .filter(is_paused)
+        .map(|count| count.jobs)
+        .sum()
 }
 
 /// Pending jobs that wait for this reason.

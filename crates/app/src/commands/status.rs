@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use domain::{JobKind, Status, Timestamp};
 use engine::{Clock, SystemClock};
 use serde::Serialize;
-use store::{Count, LaneKey, Pause, Spent, Store};
+use store::{Count, Spent, Store};
 
 use crate::caps::{CapLine, caps_table, spending};
 use crate::cli::{Globals, StatusArgs};
@@ -14,6 +14,8 @@ use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::opened;
 use crate::output::{or_dash, print, print_json, say, spoken, table};
+use crate::paces::{self, Slowed, paces_table};
+use crate::rests::{self, Rest, rests_table};
 use crate::tally::Tally;
 
 /// All that is shown.
@@ -22,6 +24,8 @@ struct Report {
     database: String,
     jobs: Vec<Line>,
     pauses: Vec<Rest>,
+    /// Groups that use only a part of their limit, after answers 429.
+    slowed: Vec<Slowed>,
     spent: Vec<Spent>,
     caps: Vec<CapLine>,
     unknown_accounts: Vec<String>,
@@ -41,22 +45,10 @@ struct Line {
     oldest_pending: Option<Timestamp>,
 }
 
-/// A group of endpoints that rests.
-#[derive(Debug, Serialize)]
-struct Rest {
-    /// The accounts that share it.
-    accounts: Vec<String>,
-    #[serde(flatten)]
-    pause: Pause,
-}
-
 /// Reports.
 pub(crate) async fn status(globals: &Globals, args: &StatusArgs) -> Result<Code, Failure> {
     let (config, store) = opened::open(globals).await?;
     let counts = store.counts(args.batch.as_deref()).await?;
-    let lanes = lanes(&config);
-    let keys: Vec<LaneKey> = lanes.keys().cloned().collect();
-    let pauses = store.pauses(&keys).await?;
     let now = SystemClock.now();
     let mut caps = Vec::new();
     for (account, _) in &config.accounts {
@@ -68,7 +60,8 @@ pub(crate) async fn status(globals: &Globals, args: &StatusArgs) -> Result<Code,
         caps,
         database: store.place(),
         jobs: lines(&counts),
-        pauses: rests(pauses, &lanes, now),
+        pauses: rests::read(&store, &config, now).await?,
+        slowed: paces::read(&store, &config, now).await?,
         spent: store.spent().await?,
         unknown_accounts: unknown_accounts(&counts),
         rests: rests_everywhere(&config, &store, globals).await?,
@@ -100,16 +93,6 @@ async fn rests_everywhere(
     Ok(another.into_iter().chain(low).collect())
 }
 
-/// The accounts of each lane.
-fn lanes(config: &Config) -> BTreeMap<LaneKey, Vec<String>> {
-    let mut lanes: BTreeMap<LaneKey, Vec<String>> = BTreeMap::new();
-    for (account, _) in &config.accounts {
-        let accounts = lanes.entry(account.lane.clone()).or_default();
-        accounts.push(account.name.clone());
-    }
-    lanes
-}
-
 fn lines(counts: &[Count]) -> Vec<Line> {
     let mut groups: BTreeMap<(Option<&str>, JobKind), Vec<&Count>> = BTreeMap::new();
     for count in counts {
@@ -129,18 +112,6 @@ fn lines(counts: &[Count]) -> Vec<Line> {
     groups.into_iter().map(line).collect()
 }
 
-/// What rests now; a pause whose time has passed is over, even if nobody removed it yet.
-fn rests(pauses: Vec<Pause>, lanes: &BTreeMap<LaneKey, Vec<String>>, now: Timestamp) -> Vec<Rest> {
-    pauses
-        .into_iter()
-        .filter(|pause| pause.until.is_none_or(|until| until > now))
-        .map(|pause| Rest {
-            accounts: lanes.get(&pause.lane).cloned().unwrap_or_default(),
-            pause,
-        })
-        .collect()
-}
-
 fn unknown_accounts(counts: &[Count]) -> Vec<String> {
     let mut names: Vec<String> = counts
         .iter()
@@ -156,7 +127,10 @@ fn page(report: &Report, now: Timestamp) -> String {
     let mut parts = vec![report.database.clone(), jobs(&report.jobs, now)];
     parts.extend(report.rests.iter().cloned());
     if !report.pauses.is_empty() {
-        parts.push(pauses(&report.pauses, now));
+        parts.push(rests_table(&report.pauses, now));
+    }
+    if !report.slowed.is_empty() {
+        parts.push(paces_table(&report.slowed));
     }
     if !report.spent.is_empty() {
         parts.push(credits(&report.spent));
@@ -218,24 +192,6 @@ fn jobs(lines: &[Line], now: Timestamp) -> String {
     table.to_string()
 }
 
-fn pauses(rests: &[Rest], now: Timestamp) -> String {
-    let mut table = table(["RESTS", "REQUESTS", "UNTIL", "CODE", "WHY"]);
-    for rest in rests {
-        let until = match rest.pause.until {
-            Some(until) => format!("for {}", spoken(until.since(now))),
-            None => "somebody acts".to_owned(),
-        };
-        table.add_row([
-            rest.accounts.join(", "),
-            rest.pause.endpoints.clone(),
-            until,
-            rest.pause.code.clone(),
-            rest.pause.message.clone(),
-        ]);
-    }
-    table.to_string()
-}
-
 fn credits(spent: &[Spent]) -> String {
     let mut table = table([
         "ACCOUNT",
@@ -265,6 +221,7 @@ mod tests {
     use super::*;
     use domain::Provider;
     use std::time::Duration;
+    use store::{LaneKey, Pause};
 
     const NOW: Timestamp = Timestamp::from_millis(1_763_800_000_000);
 
@@ -296,18 +253,26 @@ mod tests {
             code: "rate_limited".into(),
             message: "the provider asks to wait".into(),
             until,
+            since: Some(NOW.before(Duration::from_secs(90))),
             strikes: 1,
+        };
+        let by_hand = store::AccountPause {
+            account: "shots".into(),
+            since: NOW.before(Duration::from_secs(600)),
+            reason: Some("the prompt is wrong".into()),
         };
         let over = pause(Some(NOW.before(Duration::from_secs(1))));
         let lanes = BTreeMap::from([(lane.clone(), vec!["shots".to_owned()])]);
         let report = Report {
             database: "sqlite://shop.db".into(),
             jobs: lines(&counts),
-            pauses: rests(
+            pauses: rests::resting(
+                vec![by_hand],
                 vec![over, pause(Some(NOW + Duration::from_secs(30)))],
                 &lanes,
                 NOW,
             ),
+            slowed: Vec::new(),
             spent: vec![Spent {
                 account: "shots".into(),
                 provider: Provider::Productai,

@@ -10,9 +10,11 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use domain::Provider;
 use engine::{Account, HandsOptions};
 use secrecy::SecretString;
 
@@ -78,6 +80,8 @@ pub(crate) struct Config {
     pub(crate) reserve: u64,
     /// The accounts, as the engine and the hands want them.
     pub(crate) accounts: Vec<(Account, HandsOptions)>,
+    /// All accounts that it names, with or without a key.
+    pub(crate) names: BTreeMap<String, Provider>,
     /// Accounts whose key could not be read, and why: commands that send nothing work without.
     pub(crate) keyless: Vec<String>,
     /// Settings that are read and checked, and that this version does not act on yet.

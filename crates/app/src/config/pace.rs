@@ -83,6 +83,8 @@ pub(super) fn timing(raw: &RawAccount, speed: f64) -> Timing {
         missing_grace: or_scaled(set.missing_grace, ours.missing_grace, speed),
         pause_first: or_scaled(set.pause_first, ours.pause_first, speed),
         pause_longest: or_scaled(set.pause_longest, ours.pause_longest, speed),
+        breaker_first: or_scaled(set.breaker_first, ours.breaker_first, speed),
+        breaker_longest: or_scaled(set.breaker_longest, ours.breaker_longest, speed),
         credits_probe: or_scaled(set.credits_probe, ours.credits_probe, speed),
         evidence_first: or_scaled(set.evidence_first, ours.evidence_first, speed),
         longest_accept: or_scaled(set.longest_accept, ours.longest_accept, speed),

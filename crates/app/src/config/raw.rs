@@ -125,6 +125,8 @@ pub(crate) struct RawTiming {
     pub(crate) missing_grace: Option<Span>,
     pub(crate) pause_first: Option<Span>,
     pub(crate) pause_longest: Option<Span>,
+    pub(crate) breaker_first: Option<Span>,
+    pub(crate) breaker_longest: Option<Span>,
     pub(crate) credits_probe: Option<Span>,
     pub(crate) evidence_first: Option<Span>,
     pub(crate) longest_accept: Option<Span>,

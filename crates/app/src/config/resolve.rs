@@ -60,6 +60,12 @@ pub(crate) fn resolve(
         storage: folder.join(storage_folder(&storage)?),
         reserve,
         accounts,
+        names: (raw.accounts.iter())
+            .filter_map(|(name, account)| {
+                let provider = account.provider.as_deref()?.parse().ok()?;
+                Some((name.clone(), provider))
+            })
+            .collect(),
         keyless,
         unenforced,
         in_doubt_wait,

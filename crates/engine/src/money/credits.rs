@@ -7,7 +7,7 @@
 
 use domain::{Provider, Timestamp};
 use providers::{Call, Outcome, Refusal, Reply};
-use store::{AccountCommandDone, LaneKey, Pause, StoreError};
+use store::{LaneKey, Pause};
 
 use crate::account::Account;
 use crate::draft::Draft;
@@ -15,14 +15,12 @@ use crate::flight::Flight;
 use crate::planner::{Engine, Wake};
 use crate::read::Ask;
 use crate::submit::is_misdirected;
+use crate::wishes::done;
 
 /// The paid POSTs of a lane, apart from its reads.
 const SUBMITS: &str = "submits";
 /// The code of a pause for want of credits.
 pub(crate) const OUT_OF_CREDITS: &str = "out_of_credits";
-
-/// Commands read in one step; the rest follows in the next.
-const AT_ONCE: u32 = 100;
 
 /// A balance that was seen is believed at least this long.
 const BELIEVED: std::time::Duration = std::time::Duration::from_secs(60);
@@ -45,84 +43,27 @@ impl Balance {
     pub(crate) fn begin(&mut self) {
         self.asked = false;
     }
+
+    /// A person says that there are credits: a submit may try.
+    pub(crate) fn believe(&mut self) {
+        self.asked = true;
+    }
+
+    /// This command waits for it.
+    pub(crate) fn want(&mut self, command: i64) {
+        if !self.wanted.contains(&command) {
+            self.wanted.push(command);
+        }
+    }
 }
 
 /// Whether the provider documents a way to read the balance (apis.md: `GET /api/v1/credits`). ProductAI's
 /// is second-hand, and JARAI's usage has no documented field.
-fn documents_a_balance(provider: Provider) -> bool {
+pub(crate) fn documents_a_balance(provider: Provider) -> bool {
     provider == Provider::Jakov
 }
 
 impl Engine {
-    /// What people want of accounts: rows of `account_commands`.
-    pub(crate) async fn read_account_commands(
-        &mut self,
-        now: Timestamp,
-        draft: &mut Draft,
-        wake: &mut Wake,
-    ) -> Result<(), StoreError> {
-        if now < self.money.commands_at {
-            wake.at(self.money.commands_at);
-            return Ok(());
-        }
-        let names: Vec<String> = self
-            .lanes
-            .values()
-            .flat_map(|lane| lane.accounts.iter().cloned())
-            .collect();
-        let look_again = self.accounts.values().map(|a| a.timing.look_again).min();
-        self.money.commands_at = now + look_again.unwrap_or_default();
-        wake.at(self.money.commands_at);
-        for command in self.store.open_account_commands(&names, AT_ONCE).await? {
-            let Some(account) = self.accounts.get(&command.account).cloned() else {
-                continue;
-            };
-            let outcome = match command.command.as_str() {
-                "resume" => self.resume(&account, now, draft),
-                _ if documents_a_balance(account.provider) => {
-                    if let Some(lane) = self.lanes.get_mut(&account.lane)
-                        && !lane.balance.wanted.contains(&command.id)
-                    {
-                        lane.balance.wanted.push(command.id);
-                    }
-                    continue;
-                }
-                _ => format!("{} documents no balance", account.provider),
-            };
-            draft
-                .batch
-                .account_commands
-                .push(done(command.id, &account.lane, outcome, now));
-        }
-        Ok(())
-    }
-
-    /// A person says that there are credits: submits go on, one by one until one succeeds.
-    fn resume(&mut self, account: &Account, now: Timestamp, draft: &mut Draft) -> String {
-        self.money.recheck(&account.name);
-        draft.again = true;
-        let Some(lane) = self.lanes.get_mut(&account.lane) else {
-            return "nothing rested".to_owned();
-        };
-        lane.balance.asked = true;
-        lane.careful = true;
-        lane.idle_until = None;
-        let rested: Vec<Pause> = lane
-            .pauses()
-            .filter(|pause| pause.code == OUT_OF_CREDITS)
-            .cloned()
-            .collect();
-        for pause in &rested {
-            lane.lift_pause(&pause.endpoints, &pause.code);
-            draft.lift(pause);
-        }
-        if rested.is_empty() {
-            return "nothing rested for want of credits".to_owned();
-        }
-        tracing::info!(account = account.name, at = %now, "submits go on: somebody asked for it");
-        "submits go on".to_owned()
-    }
-
     /// Whether the balance is to be read before a submit may try again.
     pub(crate) fn asks_balance_first(&self, key: &LaneKey, now: Timestamp) -> bool {
         let Some(lane) = self.lanes.get(key) else {
@@ -152,7 +93,8 @@ impl Engine {
             .lanes
             .get(key)
             .is_some_and(|lane| !lane.balance.asking && (first || !lane.balance.wanted.is_empty()));
-        if !due || !self.has_room(key, group, false, now, wake) {
+        let lets = due && self.breaker_lets(key, "credits", now, wake);
+        if !lets || !self.has_room(key, group, false, now, wake) {
             return;
         }
         let Some(account) = self.accounts_of(key).into_iter().next() else {
@@ -273,14 +215,5 @@ impl Engine {
             lane.set_pause(now.clone());
             draft.pause(now);
         }
-    }
-}
-
-fn done(id: i64, lane: &LaneKey, outcome: String, at: Timestamp) -> AccountCommandDone {
-    AccountCommandDone {
-        id,
-        lane: lane.clone(),
-        outcome,
-        at,
     }
 }

@@ -11,8 +11,7 @@
 //!                  └──> refused: - price     └──> in doubt: + price stays
 //! ```
 //!
-//! Rows that a cap holds back are in [`hold`]; balances, pauses for want of credits, and what people ask
-//! of an account are in [`credits`].
+//! Rows that a cap holds back are in [`hold`]; balances and pauses for want of credits are in [`credits`].
 
 mod charge;
 mod credits;
@@ -31,7 +30,7 @@ use store::{Outcome, Store, StoreError, SubmissionJobChange};
 use crate::account::Account;
 use crate::open::OpenJob;
 
-pub(crate) use credits::{Balance, OUT_OF_CREDITS};
+pub(crate) use credits::{Balance, OUT_OF_CREDITS, documents_a_balance};
 use hold::Recheck;
 pub(crate) use hold::{PRICE_UNKNOWN, SPEND_CAP};
 

@@ -6,10 +6,13 @@ use std::time::Duration;
 use domain::{Provider, Timestamp};
 use providers::{Outcome, Refusal, Reply};
 use store::planted::{self, Bug};
-use store::{LaneKey, Pause};
+use store::{LaneKey, Pause, RequestAnswered};
 
 use crate::account::Account;
+use crate::act::{Report, Said};
+use crate::breaker::UNAVAILABLE;
 use crate::draft::Draft;
+use crate::flight::Flight;
 use crate::money::OUT_OF_CREDITS;
 use crate::planner::Engine;
 use crate::submit::{fault_of, is_misdirected};
@@ -21,19 +24,12 @@ const SUBMITS: &str = "submits";
 /// the minute's window: polls may still work (apis.md trap 28).
 const LONGER_THAN_A_WINDOW: Duration = Duration::from_secs(90);
 
-/// The longest that a group rests for a read that failed without naming a time: it may be that one
-/// job's page only (a 500 for one id, an answer that never parses), which its own backoff holds down.
-/// All others, and the submits that share the group, must not wait for it.
-const LONGEST_FOR_ONE_READ: Duration = Duration::from_secs(30);
-
 /// A rest that an answer asks for.
 struct Rest {
     endpoints: String,
     code: &'static str,
     /// `None`: as long as the strikes say. `Some(None)`: until further notice.
     until: Option<Option<Timestamp>>,
-    /// The strikes may say no more than this.
-    longest: Duration,
 }
 
 fn rest(endpoints: &str, code: &'static str, until: Option<Option<Timestamp>>) -> Rest {
@@ -41,7 +37,6 @@ fn rest(endpoints: &str, code: &'static str, until: Option<Option<Timestamp>>) -
         endpoints: endpoints.to_owned(),
         code,
         until,
-        longest: Duration::MAX,
     }
 }
 
@@ -85,19 +80,13 @@ fn rests(
         Refusal::Forbidden { .. } if is_submit => vec![rest(SUBMITS, "key_refused", Some(None))],
         Refusal::Forbidden { .. } => Vec::new(),
         Refusal::OutOfCredits { .. } if is_submit => vec![rest(SUBMITS, OUT_OF_CREDITS, None)],
-        Refusal::Unavailable { pause, .. } => {
+        Refusal::Unavailable { pause, .. } if is_submit => {
             let until = pause.map(|pause| Some(pause.ends(at)));
-            let mut rest = rest(
-                if is_submit { SUBMITS } else { group },
-                "unavailable",
-                until,
-            );
-            if !is_submit {
-                rest.longest = LONGEST_FOR_ONE_READ;
-            }
-            vec![rest]
+            vec![rest(SUBMITS, UNAVAILABLE, until)]
         }
-        Refusal::NotSent { .. } => vec![rest(group, "unavailable", None)],
+        Refusal::NotSent { .. } if is_submit => vec![rest(SUBMITS, UNAVAILABLE, None)],
+        // Reads have breakers of their own.
+        Refusal::Unavailable { .. } | Refusal::NotSent { .. } => Vec::new(),
         // A wrong base URL or a page of maintenance: nothing is wrong with the rows.
         Refusal::Invalid { code, .. } if is_submit && is_misdirected(code) => {
             vec![rest(SUBMITS, "misdirected", None)]
@@ -118,6 +107,32 @@ fn refused_key(account: &Account) -> Vec<Rest> {
 }
 
 impl Engine {
+    /// What an answer says about how fast its group may go on, and whether its endpoint works.
+    pub(crate) fn hear_limits(
+        &mut self,
+        flight: &Flight,
+        report: &Report,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let Said::Reply(reply) = &report.said else {
+            return;
+        };
+        let too_many = matches!(
+            &reply.outcome,
+            Outcome::Refused(Refusal::RateLimited {
+                production_quota: false,
+                ..
+            })
+        );
+        if let (true, Some(places)) = (too_many, flight.places())
+            && let Some(lane) = self.lanes.get_mut(flight.lane())
+        {
+            lane.too_many(places, at);
+        }
+        self.hear_breaker(flight, reply, at, draft);
+    }
+
     /// Sets and lifts the lane's pauses by what came back.
     #[expect(
         clippy::too_many_arguments,
@@ -163,6 +178,7 @@ impl Engine {
         at: Timestamp,
         draft: &mut Draft,
     ) {
+        let jitter = self.ids.share();
         let Some(lane) = self.lanes.get_mut(key) else {
             return;
         };
@@ -178,7 +194,9 @@ impl Engine {
         let until = rest.until.unwrap_or_else(|| match rest.code {
             // A monthly plan is fresh when the month is.
             OUT_OF_CREDITS => Some((at + account.timing.probe(strikes)).min(at.next_utc_month())),
-            _ => Some(at + account.timing.pause(strikes).min(rest.longest)),
+            // Surely refused: a try is harmless, so it is never far away.
+            UNAVAILABLE => Some(at + account.timing.outage(strikes, jitter)),
+            _ => Some(at + account.timing.pause(strikes)),
         });
         let until = match known.and_then(|known| known.until) {
             Some(before) => until.map(|until| until.max(before)),
@@ -189,6 +207,7 @@ impl Engine {
             endpoints: rest.endpoints,
             code: rest.code.to_owned(),
             message: message.to_owned(),
+            since: known.and_then(|known| known.since).or(Some(at)),
             until,
             strikes,
         };
@@ -275,5 +294,32 @@ impl Engine {
             let message = "the provider says that its window is used up";
             self.set_pause(key, account, rest, message, at, draft);
         }
+    }
+}
+
+/// What the ledger of requests says of an answer.
+pub(crate) fn answered_of(report: &Report, at: Timestamp) -> RequestAnswered {
+    let (http_status, problem) = match &report.said {
+        Said::Reply(reply) => (
+            reply.http_status,
+            match &reply.outcome {
+                // A quota of productions is no sign that requests come too fast.
+                Outcome::Refused(Refusal::RateLimited {
+                    production_quota: true,
+                    ..
+                }) => Some("production_quota".to_owned()),
+                Outcome::Refused(refusal) => Some(fault_of(refusal).code),
+                Outcome::Unknown { .. } => Some("outcome_unknown".to_owned()),
+                Outcome::Missing => Some("missing".to_owned()),
+                _ => None,
+            },
+        ),
+        Said::Fetched(_) => (None, None),
+    };
+    RequestAnswered {
+        id: report.flight.clone(),
+        at,
+        http_status,
+        problem,
     }
 }

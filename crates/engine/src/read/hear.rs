@@ -95,7 +95,11 @@ impl Engine {
             (Flight::Status { purpose, .. }, _) if *purpose == Purpose::Link => {
                 self.links_failed(&account, job, at);
             }
-            (_, Outcome::Refused(Refusal::Unavailable { .. })) => {
+            (
+                _,
+                Outcome::Refused(Refusal::Unavailable { .. } | Refusal::NotSent { .. })
+                | Outcome::Unknown { .. },
+            ) => {
                 self.ask_later(&account, job, at);
             }
             _ => self.ask_again(&account, job, at),

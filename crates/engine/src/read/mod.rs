@@ -6,4 +6,5 @@ mod feedback;
 mod hear;
 mod plan;
 
+pub(crate) use feedback::answered_of;
 pub(crate) use plan::Ask;

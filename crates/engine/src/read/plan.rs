@@ -170,7 +170,7 @@ impl Engine {
             .count();
         self.lanes
             .get(key)
-            .is_some_and(|lane| sent + planned >= lane.most_submits(group))
+            .is_some_and(|lane| sent + planned >= lane.most_submits(group, self.seen))
     }
 
     /// Pending jobs, if a submit could leave at all and something may be pending.
@@ -249,6 +249,7 @@ impl Engine {
                 wake.at(at);
             }
         }
+        self.let_through(key, &mut due, |it| endpoint(it.0, it.2), now, wake);
         due.sort_unstable();
         due.into()
     }
@@ -423,6 +424,17 @@ impl Engine {
             self.close_if_over(key, job, now, draft);
         }
     }
+}
+
+/// Whose breaker a read minds.
+fn endpoint(due: Due, job: JobId) -> (&'static str, JobId) {
+    let verb = match due {
+        Due::Cancel => "cancel",
+        Due::Evidence => "export",
+        Due::Links if job.kind.provider() == Provider::Jarai => "deliverables",
+        Due::Unclaimed | Due::Links | Due::Source | Due::Poll => "status",
+    };
+    (verb, job)
 }
 
 fn meaning(due: Due, key: &LaneKey, account: &Account, job: JobId, places: Places) -> Flight {

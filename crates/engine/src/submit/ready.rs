@@ -83,6 +83,9 @@ impl Engine {
         let mut rows = Vec::new();
         let mut full = false;
         for account in self.accounts_of(key) {
+            if self.is_paused(key, &account.name) {
+                continue;
+            }
             if self.money.is_rechecking(&account.name) {
                 full = true;
                 continue;
@@ -120,6 +123,11 @@ impl Engine {
         self.look_for_sources(now, draft).await?;
         self.in_fair_order(key, &mut ready);
         Ok((ready, full))
+    }
+
+    fn is_paused(&self, key: &LaneKey, account: &str) -> bool {
+        let lane = self.lanes.get(key);
+        lane.is_some_and(|lane| lane.paused.contains_key(account))
     }
 
     fn running_of(&self, account: &str) -> usize {

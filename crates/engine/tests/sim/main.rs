@@ -21,6 +21,8 @@ mod faults;
 #[cfg(test)]
 mod hunt;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod proof;

@@ -41,6 +41,7 @@ pub(crate) struct Summary {
     pub(crate) proven_by_export: usize,
     /// The timeline of all jobs.
     pub(crate) timeline: Vec<store::EventRow>,
+    pub(crate) limits: Limits,
     /// The most requests that ProductAI saw in any minute.
     pub(crate) busiest_minute: usize,
     /// Submissions whose acceptance was heard, and that count as unknown all the same.
@@ -53,6 +54,28 @@ pub(crate) struct Summary {
     pub(crate) settled: Timestamp,
     /// Keys, and what signs links: they must be in no table.
     pub(crate) secrets: Vec<String>,
+}
+
+/// What was asked, and what it was held back by.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    /// Every request, as the providers saw it.
+    pub(crate) requests: Vec<sandbox::RequestEntry>,
+    /// Requests whose answer 429 was heard.
+    pub(crate) too_many: Vec<Value>,
+    /// What rests at the end.
+    pub(crate) paused: Vec<Value>,
+}
+
+impl Limits {
+    async fn of(world: &World) -> Self {
+        let too_many = "select * from requests where problem = 'rate_limited'";
+        Self {
+            requests: world.provider.ledger().requests().to_vec(),
+            too_many: rows(&world.url, too_many).await,
+            paused: rows(&world.url, "select * from lane_pauses").await,
+        }
+    }
 }
 
 impl Summary {
@@ -164,6 +187,7 @@ impl Summary {
         let last_answer = last_answer.map(|it| it.at_ms).max().unwrap_or(0);
         let timeline = world.store.events_after(0, u32::MAX).await.unwrap();
         Self {
+            limits: Limits::of(&world).await,
             seed: world.seed,
             shapes: world.shapes,
             never_released: world.never_released,

@@ -99,18 +99,20 @@ statements! {
             where account_commands.id = c.id and account_commands.done_at is null",
     };
     SET_PAUSES: Sql = Sql {
-        sqlite: "insert into lane_pauses (lane, endpoints, code, message, until, strikes) \
+        sqlite: "insert into lane_pauses (lane, endpoints, code, message, since, until, strikes) \
             select value ->> 'lane', value ->> 'endpoints', value ->> 'code', value ->> 'message', \
-              value ->> 'until', value ->> 'strikes' \
+              value ->> 'since', value ->> 'until', value ->> 'strikes' \
             from json_each(?1) where true order by key \
             on conflict (lane, endpoints, code) do update set \
-              message = excluded.message, until = excluded.until, strikes = excluded.strikes",
-        postgres: "insert into lane_pauses (lane, endpoints, code, message, until, strikes) \
-            select lane, endpoints, code, message, until, strikes \
+              message = excluded.message, since = excluded.since, until = excluded.until, \
+              strikes = excluded.strikes",
+        postgres: "insert into lane_pauses (lane, endpoints, code, message, since, until, strikes) \
+            select lane, endpoints, code, message, since, until, strikes \
             from jsonb_to_recordset($1::jsonb) as r (lane text, endpoints text, code text, message text, \
-              until timestamptz, strikes bigint) \
+              since timestamptz, until timestamptz, strikes bigint) \
             on conflict (lane, endpoints, code) do update set \
-              message = excluded.message, until = excluded.until, strikes = excluded.strikes",
+              message = excluded.message, since = excluded.since, until = excluded.until, \
+              strikes = excluded.strikes",
     };
     LIFT_PAUSE: Sql = Sql {
         sqlite: "delete from lane_pauses where lane = ?1 and endpoints = ?2 and code = ?3",

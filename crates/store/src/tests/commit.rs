@@ -372,6 +372,25 @@ async fn requests_are_found_by_their_answer_and_while_unanswered(fresh: Fresh) {
     );
     let other = LaneKey("other".to_owned());
     assert!(fresh.store.last_reads(&other).await.unwrap().is_empty());
+    let lanes = [lane(), other];
+    let none = fresh.store.too_many(&lanes, at(0)).await.unwrap();
+    assert!(none.is_empty(), "{none:?}");
+    let mut too_many = answered("q3", 40);
+    too_many.http_status = Some(429);
+    too_many.problem = Some("rate_limited".to_owned());
+    let facts = Batch {
+        answered: vec![too_many],
+        ..Batch::default()
+    };
+    fresh.store.commit(facts).await.unwrap();
+    for (since, found) in [(40, 1), (41, 0)] {
+        let rows = fresh.store.too_many(&lanes, at(since)).await.unwrap();
+        assert_eq!(rows.len(), found);
+        for row in rows {
+            assert_eq!((row.endpoints.as_str(), row.sent_at), ("read", at(11)));
+            assert_eq!((row.lane, row.answered_at), (lane(), at(40)));
+        }
+    }
 }
 
 fn pause(message: &str) -> Pause {
@@ -380,6 +399,7 @@ fn pause(message: &str) -> Pause {
         endpoints: "submit".to_owned(),
         code: "rate_limited".to_owned(),
         message: message.to_owned(),
+        since: Some(at(2)),
         until: Some(at(90)),
         strikes: 2,
     }

@@ -14,6 +14,7 @@ on_both!(
     a_job_costs_what_all_its_submissions_took,
     what_was_sent_again_may_still_be_charged,
     an_account_command_is_executed_once,
+    a_pause_of_an_account_stands_until_a_later_word,
     an_account_command_that_does_not_exist_is_refused,
 );
 
@@ -163,7 +164,10 @@ async fn an_account_command_is_executed_once(fresh: Fresh) {
     let epoch = hold.epochs[0].1;
     let store = &fresh.store;
     let texts = ["texts".to_owned()];
-    let id = store.add_account_command("texts", "resume").await.unwrap();
+    let id = store
+        .add_account_command("texts", "resume", None)
+        .await
+        .unwrap();
     let open = store.open_account_commands(&texts, 10).await.unwrap();
     assert_eq!(open.len(), 1);
     assert_eq!((open[0].id, open[0].account.as_str()), (id, "texts"));
@@ -199,12 +203,61 @@ async fn an_account_command_is_executed_once(fresh: Fresh) {
     assert!(said.contains("the worker writes the outcome"), "{said}");
 }
 
+async fn a_pause_of_an_account_stands_until_a_later_word(fresh: Fresh) {
+    let hold = fresh.hold().await;
+    let epoch = hold.epochs[0].1;
+    let store = &fresh.store;
+    let names = ["texts".to_owned(), "shots".to_owned()];
+    let mut stranger = fresh.stranger().await;
+    let words = [
+        // Command, value, and the reason of the pause that stands after it.
+        ("pause", Some("bad prompt"), Some(Some("bad prompt"))),
+        ("resume", Some("credits"), Some(Some("bad prompt"))),
+        ("balance", None, Some(Some("bad prompt"))),
+        ("pause", None, Some(None)),
+        ("resume", None, None),
+    ];
+    let before = store.account_pauses(&names).await.unwrap();
+    assert!(before.is_empty());
+    for (nth, (command, value, stands)) in words.into_iter().enumerate() {
+        let was = store.account_pauses(&names).await.unwrap();
+        let id = store
+            .add_account_command("texts", command, value)
+            .await
+            .unwrap();
+        // What nobody has executed changes nothing.
+        assert_eq!(store.account_pauses(&names).await.unwrap(), was);
+        let seconds = 60 + i64::try_from(nth).unwrap();
+        let mut batch = fenced(epoch);
+        batch.account_commands = vec![AccountCommandDone {
+            id,
+            lane: lane(),
+            outcome: "done".to_owned(),
+            at: at(seconds),
+        }];
+        store.commit(batch).await.unwrap();
+        let pauses = store.account_pauses(&names).await.unwrap();
+        let reasons: Vec<_> = pauses.iter().map(|pause| pause.reason.as_deref()).collect();
+        assert_eq!(reasons, stands.into_iter().collect::<Vec<_>>(), "{command}");
+        if command == "pause" {
+            assert_eq!(pauses[0].since, at(seconds));
+            let all = format!("delete from account_commands where id = {id}");
+            let said = stranger.run(&all).await.unwrap_err();
+            assert!(said.contains("insert a resume"), "{said}");
+        }
+    }
+    stranger.run("delete from account_commands").await.unwrap();
+}
+
 async fn an_account_command_that_does_not_exist_is_refused(fresh: Fresh) {
     for (account, command, constraint) in [
         ("texts", "spend", "account_commands_command_is_known"),
         (" ", "resume", "account_commands_account_is_a_name"),
     ] {
-        let said = fresh.store.add_account_command(account, command).await;
+        let said = fresh
+            .store
+            .add_account_command(account, command, None)
+            .await;
         assert_eq!(refused(said), constraint);
     }
 }

@@ -108,6 +108,7 @@ async fn hear(fresh: &Fresh, epoch: Epoch, first: &Job, second: &Job) {
         endpoints: "submit".to_owned(),
         code: "rate_limited".to_owned(),
         message: "wait".to_owned(),
+        since: Some(at(2)),
         until: Some(at(99)),
         strikes: 1,
     })];

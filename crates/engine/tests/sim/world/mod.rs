@@ -93,12 +93,19 @@ pub(crate) struct Builder {
     processes: usize,
     url: Option<String>,
     rings: bool,
+    unreadable: Option<&'static str>,
 }
 
 impl Builder {
     /// So many processes over one database, where it is not one.
     pub(crate) fn processes(self, processes: usize) -> Self {
         Self { processes, ..self }
+    }
+
+    /// Every read of the image with this prompt is answered 500.
+    pub(crate) fn unreadable(self, prompt: &'static str) -> Self {
+        let unreadable = Some(prompt);
+        Self { unreadable, ..self }
     }
 
     /// Another beginning than [`START`].
@@ -203,7 +210,6 @@ impl Builder {
         for (after, what) in self.happenings {
             timetable.add(self.start + after, Coming::Outside(what));
         }
-        let processes = 0..self.processes as u64;
         World {
             seed,
             shapes: self.faults.shapes,
@@ -212,6 +218,7 @@ impl Builder {
             end: self.start + self.end,
             wall_offset: 0,
             rings: self.rings,
+            unreadable: self.unreadable,
             rng: fastrand::Rng::with_seed(seed),
             fate: Fate::new(seed, chances),
             provider: Sandbox::new(options),
@@ -222,7 +229,7 @@ impl Builder {
             _folder: database.folder,
             inserted: self.rows.len() as u64,
             timetable,
-            processes: processes
+            processes: (0..self.processes as u64)
                 .map(|life| Process::new(life, self.start))
                 .collect(),
             lives: self.processes as u64,
@@ -263,6 +270,7 @@ pub(crate) struct World {
     /// How far our wall clock is off, in milliseconds.
     wall_offset: i64,
     rings: bool,
+    unreadable: Option<&'static str>,
     rng: fastrand::Rng,
     fate: Fate,
     pub(crate) provider: Sandbox,
@@ -314,6 +322,7 @@ impl World {
             processes: 1,
             url: None,
             rings: false,
+            unreadable: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::Timestamp;
 use engine::{Act, CaptureTrouble, Said, Stored, Timing, Wanted};
-use providers::{Client, SendError};
+use providers::{Call, Client, SendError};
 use sandbox::Delivery;
 use sha2::{Digest, Sha256};
 
@@ -66,7 +66,11 @@ impl World {
                 let client = self.client(&account);
                 let request = client.request(&call);
                 let path = request.uri().path().to_owned();
-                let exchange = self.provider.handle(self.now.as_millis(), request);
+                let mut exchange = self.provider.handle(self.now.as_millis(), request);
+                if self.is_unreadable(&call) {
+                    *exchange.response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+                    self.provider.answer_lost(exchange.request_no);
+                }
                 let (answer, at) = self.on_the_way_back(exchange.delivery, exchange.response);
                 let wall = self.wall() + at.since(self.now);
                 let reply = client.read(&call, answer, wall);
@@ -92,6 +96,14 @@ impl World {
             }
             None => self.lose_answer(no),
         }
+    }
+
+    fn is_unreadable(&self, call: &Call) -> bool {
+        let (Some(prompt), Call::Status { remote_id, .. }) = (self.unreadable, call) else {
+            return false;
+        };
+        let mut jobs = self.provider.jobs(self.now.as_millis());
+        jobs.any(|job| job.id == *remote_id && job.text("prompt") == Some(prompt))
     }
 
     /// Nobody will ever hear this answer.

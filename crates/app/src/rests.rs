@@ -1,0 +1,141 @@
+//! What rests, for whom, since when, until when and why: groups of endpoints by what a provider said or did
+//! not say, and accounts by a person's word. `status` and `accounts` show it.
+
+use std::collections::BTreeMap;
+
+use domain::Timestamp;
+use serde::Serialize;
+use store::{AccountPause, LaneKey, Pause, Store};
+
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::output::{or_dash, spoken, table};
+
+/// The code of a person's pause.
+const PAUSED: &str = "paused";
+
+/// After these, one request tries when their time is over, before all go on.
+const TRIED: [&str; 4] = [
+    "unavailable",
+    "outcome_unknown",
+    "misdirected",
+    "out_of_credits",
+];
+
+/// Requests that rest.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Rest {
+    /// The accounts whose requests they are.
+    pub(crate) accounts: Vec<String>,
+    /// The lane of the key; none for a person's pause, which is the account's.
+    lane: Option<LaneKey>,
+    /// Which requests: `submits`, a group of endpoints, or a quota.
+    endpoints: String,
+    pub(crate) code: String,
+    message: String,
+    since: Option<Timestamp>,
+    /// `None`: until somebody acts.
+    until: Option<Timestamp>,
+    /// Whether its time is over, and one request at a time tries until one succeeds.
+    trying: bool,
+    strikes: u32,
+}
+
+impl Rest {
+    /// `None`: its time has passed, and nothing is left of it even if nobody removed it yet.
+    fn of_lane(pause: Pause, accounts: Vec<String>, now: Timestamp) -> Option<Self> {
+        let is_over = pause.until.is_some_and(|until| until <= now);
+        let tries = TRIED.contains(&pause.code.as_str());
+        (!is_over || tries).then_some(Self {
+            accounts,
+            lane: Some(pause.lane),
+            endpoints: pause.endpoints,
+            code: pause.code,
+            message: pause.message,
+            since: pause.since,
+            until: pause.until,
+            trying: is_over,
+            strikes: pause.strikes,
+        })
+    }
+
+    fn of_account(pause: AccountPause) -> Self {
+        Self {
+            accounts: vec![pause.account],
+            lane: None,
+            endpoints: "submits".to_owned(),
+            code: PAUSED.to_owned(),
+            message: pause
+                .reason
+                .unwrap_or_else(|| "a person said so".to_owned()),
+            since: Some(pause.since),
+            until: None,
+            trying: false,
+            strikes: 0,
+        }
+    }
+}
+
+/// All that rests now, of the accounts of this config.
+pub(crate) async fn read(
+    store: &Store,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Vec<Rest>, Failure> {
+    let lanes = lanes(config);
+    let keys: Vec<LaneKey> = lanes.keys().cloned().collect();
+    let names: Vec<String> = config.names.keys().cloned().collect();
+    let of_people = store.account_pauses(&names).await?;
+    let of_lanes = store.pauses(&keys).await?;
+    Ok(resting(of_people, of_lanes, &lanes, now))
+}
+
+/// The accounts of each lane.
+pub(crate) fn lanes(config: &Config) -> BTreeMap<LaneKey, Vec<String>> {
+    let mut lanes: BTreeMap<LaneKey, Vec<String>> = BTreeMap::new();
+    for (account, _) in &config.accounts {
+        let accounts = lanes.entry(account.lane.clone()).or_default();
+        accounts.push(account.name.clone());
+    }
+    lanes
+}
+
+/// What rests now, or tries.
+pub(crate) fn resting(
+    of_people: Vec<AccountPause>,
+    of_lanes: Vec<Pause>,
+    lanes: &BTreeMap<LaneKey, Vec<String>>,
+    now: Timestamp,
+) -> Vec<Rest> {
+    let of_people = of_people.into_iter().map(Rest::of_account);
+    let of_lanes = of_lanes.into_iter().filter_map(|pause| {
+        let accounts = lanes.get(&pause.lane).cloned().unwrap_or_default();
+        Rest::of_lane(pause, accounts, now)
+    });
+    of_people.chain(of_lanes).collect()
+}
+
+/// As people read it.
+pub(crate) fn rests_table<'a>(rests: impl IntoIterator<Item = &'a Rest>, now: Timestamp) -> String {
+    let mut table = table(["RESTS", "REQUESTS", "SINCE", "UNTIL", "CODE", "WHY"]);
+    for rest in rests {
+        let since = rest
+            .since
+            .map(|since| format!("{} ago", spoken(now.since(since))));
+        let until = match rest.until {
+            Some(_) if rest.trying => "one tries".to_owned(),
+            Some(until) => format!("in {}", spoken(until.since(now))),
+            None if rest.code == PAUSED => "accounts resume".to_owned(),
+            None => "somebody acts".to_owned(),
+        };
+        table.add_row([
+            rest.accounts.join(", "),
+            rest.endpoints.clone(),
+            or_dash(since),
+            until,
+            rest.code.clone(),
+            rest.message.clone(),
+        ]);
+    }
+    table.to_string()
+}
