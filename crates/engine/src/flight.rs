@@ -1,12 +1,10 @@
 //! What is on the wire, and what its answer is about.
 
 use domain::{JobId, SubmissionId, Timestamp};
-use providers::Outcome;
-use store::{LaneKey, RequestAnswered};
+use store::LaneKey;
 
-use crate::act::{Report, Said, Wanted};
+use crate::act::Wanted;
 use crate::lane::Places;
-use crate::submit::fault_of;
 
 /// Why a remote job is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,27 +111,5 @@ impl Flight {
             | Self::Unclaimed { places, .. } => Some(places),
             Self::Fetch { .. } => None,
         }
-    }
-}
-
-/// What the ledger of requests is told about a report.
-pub(crate) fn answered_of(report: &Report, at: Timestamp) -> RequestAnswered {
-    let (http_status, problem) = match &report.said {
-        Said::Reply(reply) => (
-            reply.http_status,
-            match &reply.outcome {
-                Outcome::Refused(refusal) => Some(fault_of(refusal).code),
-                Outcome::Unknown { .. } => Some("outcome_unknown".to_owned()),
-                Outcome::Missing => Some("missing".to_owned()),
-                _ => None,
-            },
-        ),
-        Said::Fetched(_) => (None, None),
-    };
-    RequestAnswered {
-        id: report.flight.clone(),
-        at,
-        http_status,
-        problem,
     }
 }

@@ -18,7 +18,7 @@ use crate::account::Account;
 use crate::act::{Act, FlightId, Plan, Report, Said};
 use crate::doubt::{Doubts, will_resubmit};
 use crate::draft::{Draft, Intent, SubmitIntent};
-use crate::flight::{Flight, answered_of};
+use crate::flight::Flight;
 use crate::lane::Lane;
 use crate::money::{Money, OUT_OF_CREDITS};
 use crate::open::OpenJob;
