@@ -4,7 +4,9 @@
 
 mod budget;
 pub mod gtin;
+mod inspect;
 mod kind;
+mod lengths;
 pub mod price;
 mod provider;
 pub mod request;
@@ -14,7 +16,9 @@ mod time;
 mod transition;
 
 pub use budget::{Budget, Room, Shape, Slot, Window};
+pub use inspect::{Plan, trial};
 pub use kind::{JobId, JobKind, UnknownKind};
+pub use lengths::{Curve, Lengths};
 pub use price::{Model, Models, Prices, UPSCALE_CREDITS};
 pub use provider::{Provider, UnknownProvider};
 pub use request::{
