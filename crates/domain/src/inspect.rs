@@ -66,8 +66,10 @@ impl Plan {
         let Some(grid) = &self.grid else {
             return soonest;
         };
+        // A clock may lie about the age: never longer than the whole grid.
+        let whole = Duration::from_secs_f64(grid.step * grid.next.len() as f64);
         let best = grid.next.get(grid.point(seen)).map_or_else(
-            || seen.mul_f64(1.0 + LATE_GROWTH),
+            || seen + seen.mul_f64(LATE_GROWTH).min(whole),
             |next| Duration::from_secs_f64(*next as f64 * grid.step),
         );
         best.max(soonest)
@@ -89,6 +91,56 @@ impl Plan {
     pub fn questions(&self) -> Option<f64> {
         let grid = self.grid.as_ref()?;
         grid.questions.first().copied()
+    }
+}
+
+/// How many requests of a group are wanted, for the price of one.
+#[derive(Debug, Clone, Copy)]
+pub struct Demand {
+    /// Jobs that run.
+    pub running: usize,
+    /// Jobs that were submitted within one window, at the cost of the same budget.
+    pub submitted: usize,
+    /// Whether more of them wait for room.
+    pub backlog: bool,
+    /// The group's shortest window: so many requests …
+    pub limit: u32,
+    /// … in this time.
+    pub window: Duration,
+}
+
+/// What a question is worth under a backlog, as a multiple of the provider's own interval (25 s at
+/// ProductAI): a tenth under the ceiling of jobs a minute, and about half a length late.
+const BACKLOG_PRICE: f64 = 5.0;
+
+impl Demand {
+    /// The price of a question about jobs of this mean length: zero while there is room for one each
+    /// `floor`; then the price at which about as many are asked as there is room for; under a backlog, what
+    /// a submit in its place is worth.
+    #[must_use]
+    pub fn price(&self, mean: Duration, floor: Duration) -> Duration {
+        let most = floor.mul_f64(BACKLOG_PRICE);
+        if self.backlog {
+            return most;
+        }
+        let (mean, floor) = (mean.as_secs_f64().max(1e-3), floor.as_secs_f64());
+        let each = mean.min(self.window.as_secs_f64()) / floor.max(1e-3);
+        let wanted = self.running.max(self.submitted) as f64 * each;
+        let room = (f64::from(self.limit) - self.submitted as f64).max(1.0);
+        if wanted <= room {
+            return Duration::ZERO;
+        }
+        // Asked every `spread`, a job costs mean / spread questions and spread / 2 of delay.
+        let spread = floor * wanted / room;
+        Duration::from_secs_f64((spread * spread / (2.0 * mean)).min(most.as_secs_f64()))
+    }
+
+    /// How many jobs are with the provider at the most: half as many again as have a request each within
+    /// their mean length. More would only wait longer for their questions.
+    #[must_use]
+    pub fn most_running(&self, mean: Duration) -> usize {
+        let lengths = mean.as_secs_f64() / self.window.as_secs_f64().max(1e-3);
+        (1.5 * f64::from(self.limit) * lengths).ceil().max(4.0) as usize
     }
 }
 
@@ -219,6 +271,36 @@ mod tests {
             assert_eq!(plan.next(seconds(age)), seconds(age) + FLOOR);
         }
         assert_eq!(plan.questions(), None);
+    }
+
+    fn demand(running: usize, submitted: usize, backlog: bool) -> Demand {
+        Demand {
+            running,
+            submitted,
+            backlog,
+            limit: 15,
+            window: seconds(60.0),
+        }
+    }
+
+    #[test]
+    fn a_question_is_free_while_there_is_room_for_one_each_interval() {
+        let price = |demand: Demand| demand.price(seconds(30.0), FLOOR);
+        assert_eq!(price(demand(0, 0, false)), Duration::ZERO);
+        assert_eq!(price(demand(1, 1, false)), Duration::ZERO);
+        assert_eq!(price(demand(2, 2, false)), Duration::ZERO);
+        let prices =
+            [(3, 3), (4, 4), (5, 6)].map(|(running, made)| price(demand(running, made, false)));
+        assert!(prices[0] > Duration::ZERO && prices[0] < prices[1] && prices[1] < prices[2]);
+        assert!(prices[2] <= seconds(25.0));
+        assert_eq!(price(demand(1, 1, true)), seconds(25.0));
+        assert_eq!(price(demand(1_000, 15, false)), seconds(25.0));
+    }
+
+    #[test]
+    fn as_many_jobs_run_as_the_budget_serves() {
+        assert_eq!(demand(0, 0, true).most_running(seconds(30.0)), 12);
+        assert_eq!(demand(0, 0, true).most_running(seconds(1.0)), 4);
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod time;
 mod transition;
 
 pub use budget::{Budget, Room, Shape, Slot, Window};
-pub use inspect::{Plan, trial};
+pub use inspect::{Demand, Plan, trial};
 pub use kind::{JobId, JobKind, UnknownKind};
 pub use lengths::{Curve, Lengths};
 pub use price::{Model, Models, Prices, UPSCALE_CREDITS};

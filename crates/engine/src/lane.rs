@@ -9,7 +9,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use domain::{Budget, JobId, Room, Shape, Slot, SubmissionId, Timestamp, Window};
+use domain::{Budget, Demand, JobId, Room, Shape, Slot, SubmissionId, Timestamp, Window};
 use governor::clock::FakeRelativeClock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
@@ -30,11 +30,15 @@ const FIRST_LATENCY: Duration = Duration::from_secs(1);
 /// Submits on the wire at once, whatever the pace.
 const MOST_SUBMITS: usize = 64;
 
-fn pace(windows: &[Window]) -> Option<Duration> {
-    let shortest = windows
+fn shortest(windows: &[Window]) -> Option<Window> {
+    let rolling = windows
         .iter()
-        .filter(|window| window.shape == Shape::Rolling)
-        .min_by_key(|window| window.length)?;
+        .filter(|window| window.shape == Shape::Rolling);
+    rolling.min_by_key(|window| window.length).copied()
+}
+
+fn pace(windows: &[Window]) -> Option<Duration> {
+    let shortest = shortest(windows)?;
     Some(shortest.length / shortest.limit.max(1))
 }
 
@@ -48,10 +52,7 @@ struct Smoother {
 impl Smoother {
     /// Half of the shortest window may leave at once, the rest follows at the window's pace.
     fn new(windows: &[Window], now: Timestamp) -> Option<Self> {
-        let window = windows
-            .iter()
-            .filter(|window| window.shape == Shape::Rolling)
-            .min_by_key(|window| window.length)?;
+        let window = shortest(windows)?;
         let burst = NonZeroU32::new((window.limit / 2).max(1))?;
         let quota = Quota::with_period(window.length / window.limit.max(1))?.allow_burst(burst);
         let clock = FakeRelativeClock::default();
@@ -86,6 +87,9 @@ pub(crate) struct Group {
     pace: Option<Duration>,
     submits: u64,
     reads: u64,
+    /// When the submits of the shortest window left.
+    submitted: VecDeque<Timestamp>,
+    window: Option<Window>,
 }
 
 impl fmt::Debug for Group {
@@ -106,6 +110,8 @@ impl Group {
             pace: pace(windows),
             submits: 0,
             reads: 0,
+            submitted: VecDeque::new(),
+            window: shortest(windows),
         }
     }
 
@@ -114,9 +120,18 @@ impl Group {
         self.submits * 100 < SUBMIT_SHARE_PERCENT * (self.submits + self.reads + 1)
     }
 
-    fn count(&mut self, is_submit: bool) {
+    fn count(&mut self, is_submit: bool, at: Timestamp) {
         if is_submit {
             self.submits += 1;
+            self.submitted.push_back(at);
+            let length = self.window.map_or(Duration::ZERO, |window| window.length);
+            while self
+                .submitted
+                .front()
+                .is_some_and(|sent| *sent + length <= at)
+            {
+                self.submitted.pop_front();
+            }
         } else {
             self.reads += 1;
         }
@@ -166,6 +181,8 @@ pub(crate) struct Lane {
     pub(crate) orphans: BTreeMap<SubmissionId, Timestamp>,
     /// When answers that an earlier owner brought are looked for.
     pub(crate) answers_at: Timestamp,
+    /// More is pending than there was room for at the last look.
+    pub(crate) backlog: bool,
     /// It is to change hands: nothing new is sent.
     pub(crate) leaving: bool,
     /// The provider's own count of credits.
@@ -203,6 +220,7 @@ impl Lane {
             latency: FIRST_LATENCY,
             orphans: BTreeMap::new(),
             answers_at: Timestamp::default(),
+            backlog: false,
             leaving: false,
             balance: Balance::default(),
             idle_until: None,
@@ -307,11 +325,33 @@ impl Lane {
             Some((name.to_owned(), slot))
         });
         let budget = self.groups.get_mut(group)?;
-        budget.count(is_submit);
+        budget.count(is_submit, at);
         Some(Places {
             group: group.to_owned(),
             slot: budget.budget.take(at),
             quota,
+        })
+    }
+
+    /// How many requests this group is wanted for; none if it has no rolling window. `shared`: its submits
+    /// take from the same budget.
+    pub(crate) fn demand(
+        &self,
+        group: &str,
+        running: usize,
+        shared: bool,
+        now: Timestamp,
+    ) -> Option<Demand> {
+        let group = self.groups.get(group)?;
+        let window = group.window?;
+        let since = now.before(window.length);
+        let submitted = group.submitted.iter().filter(|at| **at > since).count();
+        Some(Demand {
+            running,
+            submitted,
+            backlog: shared && self.backlog,
+            limit: window.limit,
+            window: window.length,
         })
     }
 

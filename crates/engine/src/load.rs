@@ -52,6 +52,7 @@ impl Engine {
             open: BTreeMap::new(),
             flights: BTreeMap::new(),
             sources: BTreeMap::new(),
+            learned: crate::read::Learned::default(),
             doubts: Doubts::default(),
             ids: Ids::seeded(seed),
             commands_at: Timestamp::default(),
@@ -160,6 +161,7 @@ impl Engine {
         let since = here.back(lane.memory(), now);
         let names = lane.accounts.clone();
         self.lanes.insert(key.clone(), lane);
+        self.learned.load(self.store.learned_lengths(&names).await?);
         let jobs = self.store.open_jobs(&names).await?;
         let requests = self.requests_of(key, since, here, now).await?;
         let reads = self.last_reads_of(key, &requests, here, now).await?;
@@ -276,6 +278,7 @@ impl Engine {
                 None => now + account.interval(open.phase),
             };
             open.floor = open.next_read;
+            open.unfinished_at = reads.get(&id).filter(|read| read.heard).map(|read| read.at);
             let has_files = matches!(open.phase, Phase::AwaitingApproval | Phase::Distributing);
             if status == Status::Capturing || (status == Status::Running && has_files) {
                 open.capture = Some(Capture {

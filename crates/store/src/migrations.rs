@@ -69,6 +69,7 @@ twins! {
     7 "strangers" "0007_strangers.sql";
     8 "database server" "0008_database_server.sql";
     9 "verdicts" "0009_verdicts.sql";
+    10 "lengths" "0010_lengths.sql";
 }
 
 #[derive(serde::Deserialize)]
