@@ -21,6 +21,7 @@ mod faults;
 #[cfg(test)]
 mod hunt;
 #[cfg(test)]
+mod pace;
 mod proof;
 #[cfg(test)]
 mod rows;

@@ -41,6 +41,8 @@ pub(crate) struct Summary {
     pub(crate) proven_by_export: usize,
     /// The timeline of all jobs.
     pub(crate) timeline: Vec<store::EventRow>,
+    /// All requests that ProductAI saw.
+    pub(crate) asked_productai: usize,
     /// The most requests that ProductAI saw in any minute.
     pub(crate) busiest_minute: usize,
     /// Submissions whose acceptance was heard, and that count as unknown all the same.
@@ -141,6 +143,10 @@ impl Summary {
         let busiest_minute = ledger.busiest(60_000, |entry| {
             entry.provider == sandbox::Provider::Productai
         });
+        let asked = ledger.requests().iter();
+        let asked_productai = asked
+            .filter(|entry| entry.provider == sandbox::Provider::Productai)
+            .count();
         let charged = [
             (Provider::Jakov, sandbox::Provider::Jakov),
             (Provider::Productai, sandbox::Provider::Productai),
@@ -187,6 +193,7 @@ impl Summary {
             ticks: world.ticks,
             refused,
             timeline,
+            asked_productai,
             busiest_minute,
             last_fault: world.last_fault.max(Timestamp::from_millis(last_answer)),
             last_remote: Timestamp::from_millis(last_remote),

@@ -4,8 +4,8 @@ use domain::{Event, Fault, JobKind, JobState, Status, Verdict};
 
 use super::on_both;
 use super::support::{
-    Fresh, accepted, at, change, durable, ended, event, fenced, lane, outcome, planned, refused,
-    stored, submission, submission_id, unknown,
+    Fresh, accepted, at, change, durable, ended, event, fenced, lane, learned, outcome, planned,
+    refused, stored, submission, submission_id, unknown,
 };
 use crate::{
     Batch, Committed, Fuse, FuseMode, LaneKey, NewDeliverable, NewRequest, Outcome, Pause,
@@ -429,7 +429,9 @@ async fn what_was_learned_is_kept_and_replaced_by_the_owner_only(fresh: Fresh) {
     // A row names no lane: it is the account's, whoever owns it.
     first.lane = crate::LaneKey(String::new());
     assert_eq!(known().await, [first.clone()]);
-    let stale = keep(&learned(at(4)), crate::Epoch(epoch.0 + 1)).await.unwrap();
+    let stale = keep(&learned(at(4)), crate::Epoch(epoch.0 + 1))
+        .await
+        .unwrap();
     assert_eq!(stale, Committed::Durable { lost: vec![lane()] });
     assert_eq!(known().await, [first]);
 }
