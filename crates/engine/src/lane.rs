@@ -22,7 +22,7 @@ use crate::money::Balance;
 
 /// Of the slots that reads and submits compete for, so many percent are the submits': a backlog of
 /// polls must not starve them (RELIABILITY.md section 6).
-const SUBMIT_SHARE_PERCENT: u64 = 45;
+const SUBMIT_SHARE_PERCENT: u64 = 38;
 
 /// What a submit is thought to take before one was answered.
 const FIRST_LATENCY: Duration = Duration::from_secs(1);

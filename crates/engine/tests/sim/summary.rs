@@ -143,10 +143,6 @@ impl Summary {
         let busiest_minute = ledger.busiest(60_000, |entry| {
             entry.provider == sandbox::Provider::Productai
         });
-        let asked = ledger.requests().iter();
-        let asked_productai = asked
-            .filter(|entry| entry.provider == sandbox::Provider::Productai)
-            .count();
         let charged = [
             (Provider::Jakov, sandbox::Provider::Jakov),
             (Provider::Productai, sandbox::Provider::Productai),
@@ -193,7 +189,7 @@ impl Summary {
             ticks: world.ticks,
             refused,
             timeline,
-            asked_productai,
+            asked_productai: asked_productai(ledger),
             busiest_minute,
             last_fault: world.last_fault.max(Timestamp::from_millis(last_answer)),
             last_remote: Timestamp::from_millis(last_remote),
@@ -202,6 +198,13 @@ impl Summary {
             jobs,
         }
     }
+}
+
+fn asked_productai(ledger: &sandbox::Ledger) -> usize {
+    let asked = ledger.requests().iter();
+    asked
+        .filter(|entry| entry.provider == sandbox::Provider::Productai)
+        .count()
 }
 
 /// Rows as any program would read them.
