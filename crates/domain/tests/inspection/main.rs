@@ -1,12 +1,6 @@
 //! What optimal inspection with learned lengths makes of 15 requests a minute: the bars of the request
 //! budget, in the study's own model, over 1,000 jobs a seed. The table is printed with `--nocapture`.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test may stop at a surprise"
-)]
-
 mod world;
 
 use world::{Law, Outcome, Policy, backlog, quantile_of};
