@@ -22,7 +22,7 @@ use crate::money::Balance;
 
 /// Of the slots that reads and submits compete for, so many percent are the submits': a backlog of
 /// polls must not starve them (RELIABILITY.md section 6). Polls limit themselves by their price; the share
-/// leaves them 1.6 a job, because lengths with two humps need 1.5 (with 45 % they came 30 s late).
+/// leaves them 1.6 a job, because lengths with two humps need 1.5 (with 45 % they are known some 20 s later).
 const SUBMIT_SHARE_PERCENT: u64 = 38;
 
 /// What a submit is thought to take before one was answered.
