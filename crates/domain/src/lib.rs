@@ -4,7 +4,9 @@
 
 mod budget;
 pub mod gtin;
+mod inspect;
 mod kind;
+mod lengths;
 mod pace;
 pub mod price;
 mod provider;
@@ -15,7 +17,9 @@ mod time;
 mod transition;
 
 pub use budget::{Budget, Room, Shape, Slot, Window};
+pub use inspect::{Demand, Plan, trial};
 pub use kind::{JobId, JobKind, UnknownKind};
+pub use lengths::{Curve, Lengths};
 pub use pace::Pace;
 pub use price::{Model, Models, Prices, UPSCALE_CREDITS};
 pub use provider::{Provider, UnknownProvider};

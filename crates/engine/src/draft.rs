@@ -354,6 +354,7 @@ impl Draft {
             && batch.commands.is_empty()
             && batch.account_commands.is_empty()
             && batch.pauses.is_empty()
+            && batch.lengths.is_empty()
             && batch.webhooks.is_empty()
     }
 

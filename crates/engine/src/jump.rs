@@ -75,8 +75,15 @@ impl Engine {
                 .capture
                 .as_mut()
                 .and_then(|capture| capture.not_before.as_mut());
-            for moment in [&mut open.next_read, &mut open.floor]
+            let moments = [
+                &mut open.next_read,
+                &mut open.floor,
+                &mut open.ask_at,
+                &mut open.taken_at,
+            ];
+            for moment in moments
                 .into_iter()
+                .chain(&mut open.unfinished_at)
                 .chain(waits)
             {
                 *moment = jump.moved(*moment);

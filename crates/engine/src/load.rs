@@ -68,6 +68,7 @@ impl Engine {
             open: BTreeMap::new(),
             flights: BTreeMap::new(),
             sources: BTreeMap::new(),
+            learned: crate::read::Learned::default(),
             doubts: Doubts::default(),
             ids: Ids::seeded(seed),
             commands_at: Timestamp::default(),
@@ -186,6 +187,7 @@ impl Engine {
         let names = lane.accounts.clone();
         self.lanes.insert(key.clone(), lane);
         self.load_account_pauses(key, &names).await?;
+        self.learned.load(self.store.learned_lengths(&names).await?);
         let jobs = self.store.open_jobs(&names).await?;
         self.add_what_other_keys_sent(key, &jobs, &mut ledger)
             .await?;
@@ -303,6 +305,7 @@ impl Engine {
                 None => now + account.interval(open.phase),
             };
             open.floor = open.next_read;
+            open.unfinished_at = reads.get(&id).filter(|read| read.heard).map(|read| read.at);
             let has_files = matches!(open.phase, Phase::AwaitingApproval | Phase::Distributing);
             if status == Status::Capturing || (status == Status::Running && has_files) {
                 open.capture = Some(Capture {

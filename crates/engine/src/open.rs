@@ -56,6 +56,16 @@ pub(crate) struct OpenJob {
     pub(crate) phase: Phase,
     /// The next read is due then.
     pub(crate) next_read: Timestamp,
+    /// A running job is asked about then; never before `next_read`.
+    pub(crate) ask_at: Timestamp,
+    /// Milliseconds that are lost with each slot that its poll waits, once it is due.
+    pub(crate) loss: i64,
+    /// Somebody said that it is done: it is asked about as soon as it may be.
+    pub(crate) called_for: bool,
+    /// Its age counts from here: when its submit was planned.
+    pub(crate) taken_at: Timestamp,
+    /// When it was last heard not to be done.
+    pub(crate) unfinished_at: Option<Timestamp>,
     /// It may not be read sooner, whoever calls: the provider's interval after the last read.
     pub(crate) floor: Timestamp,
     /// In doubt: what was looked at.
@@ -82,6 +92,7 @@ pub(crate) struct OpenJob {
 
 impl OpenJob {
     pub(crate) fn new(job: Job, account: String, submission: SubmissionId, now: Timestamp) -> Self {
+        let taken_at = job.work.submitted_at.map_or(now, |at| at.min(now));
         Self {
             job,
             account,
@@ -93,6 +104,11 @@ impl OpenJob {
             named: false,
             phase: Phase::Queued,
             next_read: now,
+            ask_at: now,
+            loss: 0,
+            called_for: false,
+            taken_at,
+            unfinished_at: None,
             floor: now,
             looked: crate::doubt::Looked::default(),
             unheard: 0,

@@ -62,6 +62,8 @@ pub struct Engine {
     pub(crate) open: BTreeMap<JobId, OpenJob>,
     pub(crate) flights: BTreeMap<FlightId, Flight>,
     pub(crate) sources: BTreeMap<JobId, Source>,
+    /// How long jobs take.
+    pub(crate) learned: crate::read::Learned,
     /// What may settle a doubt.
     pub(crate) doubts: Doubts,
     pub(crate) ids: Ids,
@@ -383,6 +385,7 @@ impl Engine {
         tracing::info!(lane = %lane.0, "this lane belongs to another process now");
         if let Some(lost) = self.lanes.remove(lane) {
             self.money.forget(&lost.accounts);
+            self.learned.forget(&lost.accounts);
         }
         // The answer to a paid POST is a fact, whoever reads it: it is still appended.
         self.flights

@@ -135,6 +135,7 @@ fn check_fences(batch: &Batch) -> Result<(), StoreError> {
                 .filter_map(|change| change.lane.as_ref()),
         )
         .chain(batch.account_commands.iter().map(|done| &done.lane))
+        .chain(batch.lengths.iter().map(|learned| &learned.lane))
         .chain(batch.pauses.iter().map(lane_of));
     for lane in named {
         if !batch.fences.iter().any(|(fenced, _)| fenced == lane) {
@@ -197,6 +198,9 @@ async fn leave_out(
         .retain(|request| !lost.contains(&request.lane));
     batch.events.retain(|event| !is_lost(event.lane.as_ref()));
     batch.pauses.retain(|pause| !lost.contains(lane_of(pause)));
+    batch
+        .lengths
+        .retain(|learned| !lost.contains(&learned.lane));
     batch
         .account_commands
         .retain(|done| !lost.contains(&done.lane));

@@ -19,6 +19,7 @@ mod insert;
 mod jobs;
 mod lanes;
 mod ledger;
+mod lengths;
 mod migrations;
 mod money;
 mod open;

@@ -175,6 +175,7 @@ impl Engine {
                 .is_some_and(|id| id.eq_ignore_ascii_case(remote_id))
         })?;
         open.next_read = open.next_read.min(open.floor);
+        open.called_for = true;
         Some(open.id())
     }
 

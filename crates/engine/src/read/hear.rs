@@ -12,6 +12,7 @@ use crate::draft::Draft;
 use crate::flight::{Flight, Purpose};
 use crate::open::OpenJob;
 use crate::planner::Engine;
+use crate::read::learned::is_being_made;
 use crate::submit::{Source, untouched};
 
 /// The longest that a job waits whose polls tell nothing: after an outage it is heard again by then.
@@ -62,6 +63,7 @@ impl Engine {
             if let (Flight::Status { .. }, Outcome::Status(_)) = (flight, &reply.outcome) {
                 open.last_heard = Some(at);
                 open.unheard = 0;
+                open.called_for = false;
             }
         }
         match (flight, &reply.outcome) {
@@ -239,13 +241,8 @@ impl Engine {
             draft.apply(open, &Event::RemoteIsAnothers { why }, key, at);
             return;
         }
-        open.phase = remote.phase;
-        if std::mem::take(&mut open.named)
-            && let Some(warning) = another_prompt(open, remote)
-        {
-            open.job.warning = Some(warning.clone());
-            draft.touch(open, key, at).warning = Some(warning);
-        }
+        self.note_progress(account, job, remote, at);
+        self.warn_of_another_prompt(key, job, remote, at, draft);
         self.book_charge(key, job, remote, at, draft);
         let Some(open) = self.open.get_mut(&job) else {
             return;
@@ -289,6 +286,47 @@ impl Engine {
             Phase::Cancelled => {
                 draft.apply(open, &Event::RemoteCancelled { status }, key, at);
             }
+        }
+    }
+
+    /// What the provider's word tells about how long jobs take.
+    /// A person named this remote job, and the provider shows another prompt for it.
+    fn warn_of_another_prompt(
+        &mut self,
+        key: &LaneKey,
+        job: JobId,
+        remote: &RemoteJob,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let Some(open) = self.open.get_mut(&job) else {
+            return;
+        };
+        if std::mem::take(&mut open.named)
+            && let Some(warning) = another_prompt(open, remote)
+        {
+            open.job.warning = Some(warning.clone());
+            draft.touch(open, key, at).warning = Some(warning);
+        }
+    }
+
+    fn note_progress(&mut self, account: &Account, job: JobId, remote: &RemoteJob, at: Timestamp) {
+        let Some(open) = self.open.get_mut(&job) else {
+            return;
+        };
+        let was_being_made = is_being_made(open.phase);
+        open.phase = remote.phase;
+        match remote.phase {
+            Phase::Queued | Phase::Working | Phase::Unrecognised => open.unfinished_at = Some(at),
+            Phase::AwaitingApproval | Phase::Distributing | Phase::Done if was_being_made => {
+                self.learned.made(open, account, remote, at);
+            }
+            // How long failures take says nothing about the others.
+            Phase::AwaitingApproval
+            | Phase::Distributing
+            | Phase::Done
+            | Phase::Failed { .. }
+            | Phase::Cancelled => {}
         }
     }
 

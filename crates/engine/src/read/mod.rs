@@ -1,10 +1,13 @@
 //! Requests that cost nothing but their place in the budget: polls, links, lists of files, cancels
-//! ([`plan`]), what their answers say about jobs ([`hear`]) and about the lane ([`feedback`]). Evidence about
+//! ([`plan`]), what their answers say about jobs ([`hear`]) and about the lane ([`feedback`]), and what they teach
+//! about the next ([`learned`]). Evidence about
 //! jobs in doubt is asked for here, and weighed in `doubt`.
 
 mod feedback;
 mod hear;
+mod learned;
 mod plan;
 
 pub(crate) use feedback::answered_of;
+pub(crate) use learned::Learned;
 pub(crate) use plan::Ask;

@@ -15,6 +15,7 @@ use crate::flight::{Flight, Purpose};
 use crate::lane::Places;
 use crate::open::OpenJob;
 use crate::planner::{Engine, Wake, send};
+use crate::read::learned::is_being_made;
 use crate::submit::Source;
 use crate::submit::can_cancel;
 
@@ -62,7 +63,9 @@ impl Engine {
         self.plan_credits(key, read_group, now, draft, wake);
         let shared = read_group == submit_group;
         let (mut ready, more) = self.ready(key, submit_group, now, draft, wake).await?;
+        self.plan_questions(key, read_group, shared, now, draft);
         let mut reads = self.due(key, now, wake);
+        let mut waits = false;
         while !reads.is_empty() || !ready.is_empty() {
             self.set_aside_over_cap(&mut ready, now, draft);
             let owes = shared && self.group_owes_a_submit(key, read_group);
@@ -72,6 +75,7 @@ impl Engine {
             let submit_first = reads.is_empty() || (!ready.is_empty() && (!shared || owes));
             if submit_first {
                 if !self.submit_has_room(key, submit_group, &mut ready, now, wake) {
+                    waits |= !ready.is_empty();
                     ready.clear();
                     continue;
                 }
@@ -79,6 +83,7 @@ impl Engine {
                 // There may be more rows than were looked at, and there is room for them.
                 draft.again |= more && ready.is_empty();
                 if self.wire_is_full(key, submit_group, draft) {
+                    waits |= !ready.is_empty();
                     ready.clear();
                 }
             } else {
@@ -91,7 +96,49 @@ impl Engine {
                 }
             }
         }
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.backlog |= waits;
+        }
         Ok(())
+    }
+
+    /// When each running job is asked about, by what a question is worth now.
+    fn plan_questions(
+        &mut self,
+        key: &LaneKey,
+        group: &str,
+        shared: bool,
+        now: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let Some(lane) = self.lanes.get_mut(key) else {
+            return;
+        };
+        self.learned.write(key, &lane.accounts, now, draft);
+        let accounts = &self.accounts;
+        let ours = |open: &OpenJob| {
+            let account = accounts.get(&open.account)?;
+            let asked = open.job.work.status() == Status::Running && is_being_made(open.phase);
+            (account.lane == *key && asked).then_some(account)
+        };
+        let running = self.open.values().filter(|open| ours(open).is_some());
+        let demand = lane.demand(group, running.count(), shared, now);
+        for open in self.open.values_mut() {
+            let Some(account) = ours(open) else {
+                open.ask_at = open.next_read;
+                continue;
+            };
+            let (at, loss) = match &demand {
+                Some(demand) if open.job.work.cancel.is_none() && !open.called_for => {
+                    self.learned.question(open, account, demand, now)
+                }
+                _ => (open.next_read, 0),
+            };
+            // The question after the deadline decides whether it is given up.
+            let deadline = open.taken_at + account.policy.deadline;
+            open.ask_at = at.min(deadline).max(open.next_read);
+            open.loss = loss;
+        }
     }
 
     fn groups(&self, key: &LaneKey) -> Option<(&'static str, &'static str)> {
@@ -193,7 +240,13 @@ impl Engine {
             return Ok((Vec::new(), false));
         }
         match lane.peek(group, true, now) {
-            Room::Now => self.candidates(key, now, draft, wake).await,
+            Room::Now => {
+                let (ready, more) = self.candidates(key, now, draft, wake).await?;
+                if let Some(lane) = self.lanes.get_mut(key) {
+                    lane.backlog = more;
+                }
+                Ok((ready, more))
+            }
             Room::At(later) => {
                 wake.at(later);
                 Ok((Vec::new(), false))
@@ -250,7 +303,11 @@ impl Engine {
             }
         }
         self.let_through(key, &mut due, |it| endpoint(it.0, it.2), now, wake);
-        due.sort_unstable();
+        // Of the polls, those first whose wait costs most.
+        due.sort_by_cached_key(|(what, at, job)| {
+            let loss = self.open.get(job).map_or(0, |open| open.loss);
+            (*what, -loss, *at, *job)
+        });
         due.into()
     }
 
@@ -409,6 +466,9 @@ impl Engine {
             .collect();
         for job in overdue {
             if let Some(open) = self.open.get_mut(&job) {
+                if let Some(account) = self.accounts.get(&open.account) {
+                    self.learned.outlasted(open, account, now);
+                }
                 let said = open.job.work.state.remote().and_then(|r| r.status.clone());
                 let message = format!(
                     "the provider has not finished within the account's deadline; its last word was {:?}",
@@ -492,6 +552,6 @@ fn next_read(open: &OpenJob, captures_rest: bool) -> Option<(Due, Timestamp)> {
         return Some((Due::Cancel, Timestamp::default()));
     }
     // A production whose files can be had is still watched.
-    let poll = (Due::Poll, open.next_read);
+    let poll = (Due::Poll, open.ask_at);
     Some(links.filter(|links| links.1 <= poll.1).unwrap_or(poll))
 }

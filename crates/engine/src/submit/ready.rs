@@ -91,9 +91,8 @@ impl Engine {
                 continue;
             }
             let running = self.running_of(&account.name);
-            let Some(spare) = account
-                .policy
-                .max_running
+            let Some(spare) = self
+                .most_running(key, &account, now)
                 .checked_sub(running)
                 .filter(|n| *n > 0)
             else {
@@ -128,6 +127,21 @@ impl Engine {
     fn is_paused(&self, key: &LaneKey, account: &str) -> bool {
         let lane = self.lanes.get(key);
         lane.is_some_and(|lane| lane.paused.contains_key(account))
+    }
+
+    /// How many jobs of this account may be with its provider. Where polls and submits share a budget, no
+    /// more than it can serve.
+    fn most_running(&self, key: &LaneKey, account: &Account, now: Timestamp) -> usize {
+        let most = account.policy.max_running;
+        let group = account.submit_group();
+        let shared = group == account.read_group();
+        let demand = self
+            .lanes
+            .get(key)
+            .filter(|_| shared)
+            .and_then(|lane| lane.demand(group, 0, shared, now));
+        let served = demand.map(|demand| demand.most_running(self.learned.mean(account)));
+        served.map_or(most, |served| served.min(most))
     }
 
     fn running_of(&self, account: &str) -> usize {

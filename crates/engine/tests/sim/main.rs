@@ -25,6 +25,7 @@ mod limits;
 #[cfg(test)]
 mod order;
 #[cfg(test)]
+mod pace;
 mod proof;
 #[cfg(test)]
 mod rows;

@@ -42,6 +42,8 @@ pub(crate) struct Summary {
     /// The timeline of all jobs.
     pub(crate) timeline: Vec<store::EventRow>,
     pub(crate) limits: Limits,
+    /// All requests that ProductAI saw.
+    pub(crate) asked_productai: usize,
     /// The most requests that ProductAI saw in any minute.
     pub(crate) busiest_minute: usize,
     /// Submissions whose acceptance was heard, and that count as unknown all the same.
@@ -211,6 +213,7 @@ impl Summary {
             ticks: world.ticks,
             refused,
             timeline,
+            asked_productai: asked_productai(ledger),
             busiest_minute,
             last_fault: world.last_fault.max(Timestamp::from_millis(last_answer)),
             last_remote: Timestamp::from_millis(last_remote),
@@ -219,6 +222,13 @@ impl Summary {
             jobs,
         }
     }
+}
+
+fn asked_productai(ledger: &sandbox::Ledger) -> usize {
+    let asked = ledger.requests().iter();
+    asked
+        .filter(|entry| entry.provider == sandbox::Provider::Productai)
+        .count()
 }
 
 /// Rows as any program would read them.

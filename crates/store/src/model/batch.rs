@@ -1,7 +1,7 @@
 //! What one step of the engine writes: facts and conclusions.
 
-use domain::{JobId, Provider, Status, SubmissionId, Timestamp, Work};
-use serde::Serialize;
+use domain::{JobId, Lengths, Provider, Status, SubmissionId, Timestamp, Work};
+use serde::{Deserialize, Serialize};
 
 use super::{Epoch, LaneKey, Outcome, Pause};
 
@@ -34,8 +34,43 @@ pub struct Batch {
     pub account_commands: Vec<AccountCommandDone>,
     /// Conclusion: pauses of groups of endpoints, set or lifted.
     pub pauses: Vec<PauseChange>,
+    /// Conclusion: how long jobs take, as learned so far.
+    pub lengths: Vec<LearnedLengths>,
     /// Conclusion: webhooks dealt with.
     pub webhooks: Vec<WebhookDone>,
+}
+
+/// How long the jobs of one kind take, as an account learned it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LearnedLengths {
+    /// Under whose epoch it is written; a row that is read names none.
+    #[serde(skip, default = "no_lane")]
+    pub lane: LaneKey,
+    /// Whose jobs.
+    pub account: String,
+    /// `description`, `generate`, `upscale` or `production`.
+    pub operation: String,
+    /// The image model; empty where there is none.
+    pub model: String,
+    /// What is remembered, a text of JSON in its column.
+    #[serde(serialize_with = "to_text", deserialize_with = "from_text")]
+    pub lengths: Lengths,
+    /// When it was last added to.
+    pub learned_at: Timestamp,
+}
+
+fn no_lane() -> LaneKey {
+    LaneKey(String::new())
+}
+
+fn to_text<S: serde::Serializer>(lengths: &Lengths, into: S) -> Result<S::Ok, S::Error> {
+    let text = serde_json::to_string(lengths).map_err(serde::ser::Error::custom)?;
+    into.serialize_str(&text)
+}
+
+fn from_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Lengths, D::Error> {
+    let text = String::deserialize(from)?;
+    serde_json::from_str(&text).map_err(serde::de::Error::custom)
 }
 
 /// What became of a [`Batch`].

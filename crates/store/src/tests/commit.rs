@@ -4,8 +4,8 @@ use domain::{Event, Fault, JobKind, JobState, Status, Verdict};
 
 use super::on_both;
 use super::support::{
-    Fresh, accepted, at, change, durable, ended, event, fenced, lane, outcome, planned, refused,
-    stored, submission, submission_id, unknown,
+    Fresh, accepted, at, change, durable, ended, event, fenced, lane, learned, outcome, planned,
+    refused, stored, submission, submission_id, unknown,
 };
 use crate::{
     Batch, Committed, Fuse, FuseMode, LaneKey, NewDeliverable, NewRequest, Outcome, Pause,
@@ -26,6 +26,7 @@ on_both!(
     a_repeated_deliverable_is_one_row,
     requests_are_found_by_their_answer_and_while_unanswered,
     pauses_are_set_replaced_and_lifted,
+    what_was_learned_is_kept_and_replaced_by_the_owner_only,
     a_priority_changes_by_compare_and_set,
     a_transaction_completes_although_its_caller_went_away,
     a_lost_answer_to_a_commit_leaves_it_durable,
@@ -424,6 +425,35 @@ async fn pauses_are_set_replaced_and_lifted(fresh: Fresh) {
         fresh.store.commit(batch).await.unwrap();
         assert_eq!(fresh.store.pauses(&[lane()]).await.unwrap(), left);
     }
+}
+
+async fn what_was_learned_is_kept_and_replaced_by_the_owner_only(fresh: Fresh) {
+    let hold = fresh.hold().await;
+    let epoch = hold.epochs[0].1;
+    let texts = ["texts".to_owned()];
+    let keep = |learned: &crate::LearnedLengths, epoch| {
+        let mut batch = fenced(epoch);
+        batch.lengths = vec![learned.clone()];
+        fresh.store.commit(batch)
+    };
+    let known = async || fresh.store.learned_lengths(&texts).await.unwrap();
+    let mut first = learned(at(1));
+    assert!(known().await.is_empty());
+    keep(&first, epoch).await.unwrap();
+    let mut other = learned(at(2));
+    other.account = "others".to_owned();
+    keep(&other, epoch).await.unwrap();
+    first.lengths.outlasted(std::time::Duration::from_secs(99));
+    first.learned_at = at(3);
+    keep(&first, epoch).await.unwrap();
+    // A row names no lane: it is the account's, whoever owns it.
+    first.lane = crate::LaneKey(String::new());
+    assert_eq!(known().await, [first.clone()]);
+    let stale = keep(&learned(at(4)), crate::Epoch(epoch.0 + 1))
+        .await
+        .unwrap();
+    assert_eq!(stale, Committed::Durable { lost: vec![lane()] });
+    assert_eq!(known().await, [first]);
 }
 
 async fn a_priority_changes_by_compare_and_set(fresh: Fresh) {

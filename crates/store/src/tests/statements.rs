@@ -15,6 +15,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
         crate::jobs::all(),
         crate::lanes::all(),
         crate::ledger::all(),
+        crate::lengths::all(),
         crate::migrations::all(),
         crate::money::all(),
         crate::server::all(),
@@ -24,7 +25,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
 }
 
 /// Modules whose statements `every_statement` lists (`commit` and its three parts).
-const MODULES_WITH_STATEMENTS: usize = 15;
+const MODULES_WITH_STATEMENTS: usize = 16;
 
 #[tokio::test]
 async fn every_statement_prepares_on_both_databases() {

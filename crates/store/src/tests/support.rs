@@ -334,3 +334,17 @@ impl Fresh {
         self.store.take_lanes(&wanted, "test", at(0)).await.unwrap()
     }
 }
+
+/// What the lane's account learned by a moment: one job took 12 s.
+pub(super) fn learned(at: Timestamp) -> crate::LearnedLengths {
+    let mut lengths = domain::Lengths::expecting(std::time::Duration::from_secs(30));
+    lengths.took(std::time::Duration::from_secs(12));
+    crate::LearnedLengths {
+        lane: lane(),
+        account: "texts".to_owned(),
+        operation: "description".to_owned(),
+        model: String::new(),
+        lengths,
+        learned_at: at,
+    }
+}

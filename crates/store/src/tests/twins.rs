@@ -2,6 +2,7 @@
 
 use domain::{Event, Fault, JobKind};
 
+use super::support::learned;
 use super::support::{
     Fresh, accepted, at, change, description, ended, event, fenced, image, lane, outcome, planned,
     production, stored, submission, unknown,
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// All tables that the script writes.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "descriptions",
     "image_generations",
     "productions",
@@ -21,6 +22,7 @@ const TABLES: [&str; 10] = [
     "job_events",
     "job_commands",
     "lane_pauses",
+    "lengths",
     "webhook_inbox",
 ];
 
@@ -112,6 +114,7 @@ async fn hear(fresh: &Fresh, epoch: Epoch, first: &Job, second: &Job) {
         until: Some(at(99)),
         strikes: 1,
     })];
+    batch.lengths = vec![learned(at(52))];
     store.commit(batch).await.unwrap();
     let first = fresh.job(first.id).await;
     fresh
