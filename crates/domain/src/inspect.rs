@@ -109,17 +109,12 @@ pub struct Demand {
     pub window: Duration,
 }
 
-/// What a question is worth under a backlog, as a multiple of the provider's own interval (25 s at
-/// ProductAI): a tenth under the ceiling of jobs a minute, and about half a length late.
-const BACKLOG_PRICE: f64 = 5.0;
-
 impl Demand {
     /// The price of a question about jobs of this mean length: zero while there is room for one each
-    /// `floor`; then the price at which about as many are asked as there is room for; under a backlog, what
-    /// a submit in its place is worth.
+    /// `floor`; then the price at which about as many are asked as there is room for; under a backlog, and at
+    /// the most, what a submit in its place is worth.
     #[must_use]
-    pub fn price(&self, mean: Duration, floor: Duration) -> Duration {
-        let most = floor.mul_f64(BACKLOG_PRICE);
+    pub fn price(&self, mean: Duration, floor: Duration, most: Duration) -> Duration {
         if self.backlog {
             return most;
         }
@@ -285,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_question_is_free_while_there_is_room_for_one_each_interval() {
-        let price = |demand: Demand| demand.price(seconds(30.0), FLOOR);
+        let price = |demand: Demand| demand.price(seconds(30.0), FLOOR, seconds(25.0));
         assert_eq!(price(demand(0, 0, false)), Duration::ZERO);
         assert_eq!(price(demand(1, 1, false)), Duration::ZERO);
         assert_eq!(price(demand(2, 2, false)), Duration::ZERO);

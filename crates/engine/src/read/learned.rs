@@ -11,6 +11,7 @@ use store::{LaneKey, LearnedLengths};
 
 use crate::account::Account;
 use crate::draft::Draft;
+use crate::lane::SUBMIT_SHARE_PERCENT;
 use crate::open::OpenJob;
 
 /// What is learned is written down this often at the most.
@@ -22,6 +23,28 @@ const LEARNED_BETWEEN_PLANS: u32 = 5;
 /// Prices are told apart by a quarter, so that plans last.
 const PRICE_STEP: f64 = 1.25;
 
+/// Where no price is set, it is so many intervals at the least: a tenth under the ceiling of jobs a minute,
+/// and about half a length late.
+const LEAST_PRICE: f64 = 5.0;
+
+/// And no more than it takes for this many questions a job: with one submit each, a little more than the
+/// submits' share is theirs, so that its guarantee is there for bad times and delays no poll in good ones.
+static QUESTIONS: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
+    std::env::var("VT_Q")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(1.18)
+});
+
+/// The price is looked for in so many steps …
+const PRICES: u32 = 24;
+
+/// … of this size.
+const PRICE_FINE: f64 = 1.1;
+
+/// Whatever a poll is worth, so many percent are the submits'.
+const LEAST_SHARE: f64 = 20.0;
+
 /// Account, operation and model, as the durable row names them.
 pub(crate) type Kind = (String, String, String);
 
@@ -32,6 +55,8 @@ struct Known {
     curve: Curve,
     /// Plans by price and interval, both in milliseconds.
     plans: BTreeMap<(u128, u128), Plan>,
+    /// The price under a backlog by interval in milliseconds, where none is set.
+    prices: BTreeMap<u128, Duration>,
     ends_since: u32,
     /// The provider timestamps ends: trials teach nothing.
     told: bool,
@@ -45,6 +70,7 @@ impl Known {
             curve: lengths.curve(),
             lengths,
             plans: BTreeMap::new(),
+            prices: BTreeMap::new(),
             ends_since: 0,
             told: false,
             unwritten: false,
@@ -59,6 +85,7 @@ impl Known {
             self.ends_since = 0;
             self.curve = self.lengths.curve();
             self.plans.clear();
+            self.prices.clear();
         }
     }
 
@@ -68,6 +95,31 @@ impl Known {
         self.plans
             .entry(key)
             .or_insert_with(|| Plan::new(curve, price, floor))
+    }
+
+    /// What a question is worth under a backlog: what is set, else the least price at which the submits have
+    /// their share.
+    fn most(&mut self, account: &Account, floor: Duration) -> Duration {
+        if let Some(set) = account.polling.delay_per_poll {
+            return set;
+        }
+        let key = floor.as_millis();
+        if let Some(price) = self.prices.get(&key) {
+            return *price;
+        }
+        let mut price = floor.mul_f64(LEAST_PRICE);
+        for _ in 0..PRICES {
+            if self
+                .plan(price, floor)
+                .questions()
+                .is_none_or(|asked| asked <= *QUESTIONS)
+            {
+                break;
+            }
+            price = price.mul_f64(PRICE_FINE);
+        }
+        self.prices.insert(key, price);
+        price
     }
 }
 
@@ -138,6 +190,26 @@ impl Learned {
         longest.unwrap_or_else(|| expected(account))
     }
 
+    /// How many percent of the requests the submits of these accounts are guaranteed under a backlog. Where a
+    /// price is set that is worth more polls than the usual share leaves room for, they are what is wanted.
+    pub(crate) fn share<'a>(&mut self, accounts: impl Iterator<Item = &'a Account>) -> u64 {
+        let mut share = SUBMIT_SHARE_PERCENT;
+        for account in accounts {
+            let Some(price) = account.polling.delay_per_poll else {
+                continue;
+            };
+            let floor = account.interval(Phase::Working);
+            let kinds = self.0.iter_mut().filter(|(kind, _)| kind.0 == account.name);
+            for (_, known) in kinds {
+                let asked = known.plan(price, floor).questions().unwrap_or_default();
+                // A little less than planned: chance must not delay the polls.
+                let planned = (95.0 / (1.0 + asked)).max(LEAST_SHARE);
+                share = share.min(planned as u64);
+            }
+        }
+        share
+    }
+
     /// When to ask about this running job, and how many milliseconds are lost with each further slot that
     /// it waits after now. The provider's interval is its caller's to add.
     pub(crate) fn question(
@@ -149,7 +221,11 @@ impl Learned {
     ) -> (Timestamp, i64) {
         let floor = account.interval(open.phase);
         let known = self.of(open, account);
-        let price = stepped(demand.price(known.curve.mean(), floor));
+        let most = known.most(account, floor);
+        let price = match demand.price(known.curve.mean(), floor, most) {
+            price if price == most => most,
+            price => stepped(price),
+        };
         if price.is_zero() {
             return (open.next_read, 0);
         }

@@ -116,6 +116,13 @@ impl Engine {
         };
         self.learned.write(key, &lane.accounts, now, draft);
         let accounts = &self.accounts;
+        if shared {
+            let names = lane.accounts.iter();
+            let share = self
+                .learned
+                .share(names.filter_map(|name| accounts.get(name).map(|a| &**a)));
+            lane.guarantee(group, share);
+        }
         let ours = |open: &OpenJob| {
             let account = accounts.get(&open.account)?;
             let asked = open.job.work.status() == Status::Running && is_being_made(open.phase);
