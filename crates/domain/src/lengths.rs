@@ -22,11 +22,21 @@ const RATIO: f64 = 1.05;
 const LAST_EDGE: u16 = 320;
 
 /// Ends that are remembered.
-const REMEMBERED: usize = 256;
+static REMEMBERED: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| {
+    std::env::var("VT_REM")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(256)
+});
 
 /// After so many further ends, one counts half. Of the study's shapes 60 cost a tenth more delay on two
 /// humps, and 240 notice a change of speed too late.
-const HALF_LIFE: f64 = 120.0;
+static HALF_LIFE: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
+    std::env::var("VT_HL")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(120.0)
+});
 
 /// A hump's width, as the scale of a logistic distribution of logarithms: a spread (σ) of 0.2, narrower
 /// than any provider's lengths and wide enough to smooth out chance.
@@ -111,7 +121,7 @@ impl Lengths {
     }
 
     fn remember(&mut self, stretch: Stretch) {
-        while self.ends.len() >= REMEMBERED {
+        while self.ends.len() >= *REMEMBERED {
             self.ends.pop_front();
         }
         self.ends.push_back(stretch);
@@ -119,7 +129,7 @@ impl Lengths {
 
     /// Each stretch once, with the weights of all its ends.
     fn weighted(&self) -> BTreeMap<Stretch, f64> {
-        let fade = 0.5_f64.powf(1.0 / HALF_LIFE);
+        let fade = 0.5_f64.powf(1.0 / *HALF_LIFE);
         let mut weight = 1.0;
         let mut weights = BTreeMap::new();
         for stretch in self.ends.iter().rev() {

@@ -167,7 +167,10 @@ impl Worker {
     /// A job was accepted: its first question.
     fn first(&self, job: usize) -> Duration {
         if matches!(self.policy, Policy::Inferred(_))
-            && let Some(age) = trial(&self.curve, (self.seed << 20) | job as u64)
+            && let Some(age) = trial(
+                self.plan.next(Duration::ZERO),
+                (self.seed << 20) | job as u64,
+            )
         {
             return age.max(FLOOR);
         }

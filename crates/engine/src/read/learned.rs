@@ -23,24 +23,14 @@ const LEARNED_BETWEEN_PLANS: u32 = 5;
 /// Prices are told apart by a quarter, so that plans last.
 const PRICE_STEP: f64 = 1.25;
 
-/// Where no price is set, it is so many intervals at the least: a tenth under the ceiling of jobs a minute,
-/// and about half a length late.
-const LEAST_PRICE: f64 = 5.0;
-
-/// And no more than it takes for this many questions a job: with one submit each, a little more than the
-/// submits' share is theirs, so that its guarantee is there for bad times and delays no poll in good ones.
-static QUESTIONS: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
-    std::env::var("VT_Q")
+/// Where no price is set, a question is worth so many intervals of delay under a backlog (35 s at ProductAI):
+/// a tenth under the ceiling of jobs a minute, and about half a length late.
+static PRICE: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
+    std::env::var("VT_PRICE")
         .ok()
         .and_then(|v| v.parse().ok())
-        .unwrap_or(1.18)
+        .unwrap_or(7.0)
 });
-
-/// The price is looked for in so many steps …
-const PRICES: u32 = 24;
-
-/// … of this size.
-const PRICE_FINE: f64 = 1.1;
 
 /// Whatever a poll is worth, so many percent are the submits'.
 const LEAST_SHARE: f64 = 20.0;
@@ -55,8 +45,6 @@ struct Known {
     curve: Curve,
     /// Plans by price and interval, both in milliseconds.
     plans: BTreeMap<(u128, u128), Plan>,
-    /// The price under a backlog by interval in milliseconds, where none is set.
-    prices: BTreeMap<u128, Duration>,
     ends_since: u32,
     /// The provider timestamps ends: trials teach nothing.
     told: bool,
@@ -70,7 +58,6 @@ impl Known {
             curve: lengths.curve(),
             lengths,
             plans: BTreeMap::new(),
-            prices: BTreeMap::new(),
             ends_since: 0,
             told: false,
             unwritten: false,
@@ -85,7 +72,6 @@ impl Known {
             self.ends_since = 0;
             self.curve = self.lengths.curve();
             self.plans.clear();
-            self.prices.clear();
         }
     }
 
@@ -95,31 +81,6 @@ impl Known {
         self.plans
             .entry(key)
             .or_insert_with(|| Plan::new(curve, price, floor))
-    }
-
-    /// What a question is worth under a backlog: what is set, else the least price at which the submits have
-    /// their share.
-    fn most(&mut self, account: &Account, floor: Duration) -> Duration {
-        if let Some(set) = account.polling.delay_per_poll {
-            return set;
-        }
-        let key = floor.as_millis();
-        if let Some(price) = self.prices.get(&key) {
-            return *price;
-        }
-        let mut price = floor.mul_f64(LEAST_PRICE);
-        for _ in 0..PRICES {
-            if self
-                .plan(price, floor)
-                .questions()
-                .is_none_or(|asked| asked <= *QUESTIONS)
-            {
-                break;
-            }
-            price = price.mul_f64(PRICE_FINE);
-        }
-        self.prices.insert(key, price);
-        price
     }
 }
 
@@ -183,11 +144,13 @@ impl Learned {
         known.learned();
     }
 
-    /// The mean length of this account's jobs, or of what is expected of them.
-    pub(crate) fn mean(&self, account: &Account) -> Duration {
+    /// How long a job of this account is with the provider, or thought to be so: its length, and the delay
+    /// until that is known, which is about half of what a question is worth.
+    pub(crate) fn stay(&self, account: &Account) -> Duration {
         let means = self.0.iter().filter(|(kind, _)| kind.0 == account.name);
         let longest = means.map(|(_, known)| known.curve.mean()).max();
-        longest.unwrap_or_else(|| expected(account))
+        let length = longest.unwrap_or_else(|| expected(account));
+        length + worth(account, account.interval(Phase::Working)) / 2
     }
 
     /// How many percent of the requests the submits of these accounts are guaranteed under a backlog. Where a
@@ -195,10 +158,8 @@ impl Learned {
     pub(crate) fn share<'a>(&mut self, accounts: impl Iterator<Item = &'a Account>) -> u64 {
         let mut share = SUBMIT_SHARE_PERCENT;
         for account in accounts {
-            let Some(price) = account.polling.delay_per_poll else {
-                continue;
-            };
             let floor = account.interval(Phase::Working);
+            let price = worth(account, floor);
             let kinds = self.0.iter_mut().filter(|(kind, _)| kind.0 == account.name);
             for (_, known) in kinds {
                 let asked = known.plan(price, floor).questions().unwrap_or_default();
@@ -221,7 +182,7 @@ impl Learned {
     ) -> (Timestamp, i64) {
         let floor = account.interval(open.phase);
         let known = self.of(open, account);
-        let most = known.most(account, floor);
+        let most = worth(account, floor);
         let price = match demand.price(known.curve.mean(), floor, most) {
             price if price == most => most,
             price => stepped(price),
@@ -230,13 +191,13 @@ impl Learned {
             return (open.next_read, 0);
         }
         let seen = open.unfinished_at.map(|at| at.since(open.taken_at));
-        let tried = match seen {
-            None if !known.told => trial(&known.curve, lot_of(open)),
-            _ => None,
-        };
+        // The answer to the submit is no question.
+        let explores = seen.is_none_or(|seen| seen < floor) && !known.told;
         let seen = seen.unwrap_or_default();
         let plan = known.plan(price, floor);
-        let age = tried.unwrap_or_else(|| plan.next(seen));
+        let planned = plan.next(seen);
+        let tried = trial(planned, lot_of(open)).filter(|_| explores);
+        let age = tried.unwrap_or(planned);
         let slot = demand.window / demand.limit.max(1);
         let loss = plan.loss(seen, now.since(open.taken_at), slot);
         // Milliseconds of a delay that is minutes at the most.
@@ -294,6 +255,12 @@ fn expected(account: &Account) -> Duration {
         // Minutes: undocumented, and asked about every 30 s.
         Provider::Jarai => account.polling.producing * 20,
     }
+}
+
+/// What a question is worth under a backlog.
+fn worth(account: &Account, floor: Duration) -> Duration {
+    let set = account.polling.delay_per_poll;
+    set.unwrap_or_else(|| floor.mul_f64(*PRICE))
 }
 
 /// The same job is the same lot, over restarts too.
