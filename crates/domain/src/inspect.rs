@@ -151,8 +151,8 @@ static SOONEST: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| knob("VT_
 /// The age at which a new job is asked about as a trial instead of the planned one, if it is one of the few.
 /// `lot` is any number that is the job's own: the same lot, the same answer.
 #[must_use]
-pub fn trial(planned: Duration, lot: u64) -> Option<Duration> {
-    let chosen = share_of(lot) < *TRIALS;
+pub fn trial(planned: Duration, seen: usize, lot: u64) -> Option<Duration> {
+    let chosen = share_of(lot) < *TRIALS + knob("VT_T0", 0.4) * 0.5_f64.powf(seen as f64 / 20.0);
     chosen.then(|| planned.mul_f64(*SOONEST + (1.0 - *SOONEST) * share_of(lot ^ u64::MAX)))
 }
 

@@ -50,7 +50,12 @@ const HUMPS_APART: usize = 4;
 const GUESS_WEIGHT: f64 = 2.0;
 
 /// The spread (σ of the logarithm) of the first guess: two thirds of the jobs within its half and double.
-const GUESS_SPREAD: f64 = 0.7;
+static GUESS_SPREAD: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
+    std::env::var("VT_GS")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0.5)
+});
 
 /// Steps towards the most likely mixture; more of them change the plans no more.
 const STEPS: usize = 60;
@@ -196,7 +201,7 @@ impl Humps {
     fn guess(&self, median_seconds: f64) -> Vec<f64> {
         let middle = (median_seconds.max(FIRST_SECONDS) / FIRST_SECONDS).ln();
         let density = |edge: &u16| {
-            let away = (f64::from(*edge) * RATIO.ln() - middle) / GUESS_SPREAD;
+            let away = (f64::from(*edge) * RATIO.ln() - middle) / *GUESS_SPREAD;
             (-0.5 * away * away).exp()
         };
         let mut mixture: Vec<f64> = self.middles.iter().map(density).collect();

@@ -65,6 +65,8 @@ pub(crate) struct Group {
     reads: u64,
     /// So many percent are guaranteed to the submits.
     share: u64,
+    /// When the last request left.
+    taken: Option<Timestamp>,
     /// When the submits of the shortest window left.
     submitted: VecDeque<Timestamp>,
     window: Option<Window>,
@@ -92,6 +94,7 @@ impl Group {
             submits: 0,
             reads: 0,
             share: SUBMIT_SHARE_PERCENT,
+            taken: None,
             submitted: VecDeque::new(),
             window: shortest(windows),
         }
@@ -119,7 +122,15 @@ impl Group {
         self.submits * 100 < self.share * (self.submits + self.reads + 1)
     }
 
+    /// When the next submit of a backlog may leave: the places that are left are spread, so that polls which
+    /// fall due find one.
+    fn next_of_a_backlog(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let spacing = self.budget.even_spacing(now)?;
+        self.taken.map(|taken| taken + spacing)
+    }
+
     fn count(&mut self, is_submit: bool, at: Timestamp) {
+        self.taken = Some(at);
         if is_submit {
             self.submits += 1;
             self.submitted.push_back(at);
@@ -279,8 +290,14 @@ impl Lane {
     /// When a request of this group may leave, pauses and smoothing included. `Room::Now` takes the
     /// smoother's place, so ask only for a request that is there.
     pub(crate) fn room(&mut self, group: &str, is_submit: bool, now: Timestamp) -> Room {
+        let backlog = self.backlog && is_submit;
         match self.peek(group, is_submit, now) {
             Room::Now => {
+                let group_of = self.groups.get_mut(group).filter(|_| backlog);
+                let next = group_of.and_then(|group| group.next_of_a_backlog(now));
+                if let Some(next) = next.filter(|next| *next > now) {
+                    return Room::At(next);
+                }
                 let smoother = self.groups.get_mut(group).and_then(|g| g.smoother.as_mut());
                 match smoother.map(|smoother| smoother.take(now)) {
                     Some(Err(later)) => Room::At(later),

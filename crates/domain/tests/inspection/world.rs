@@ -169,6 +169,7 @@ impl Worker {
         if matches!(self.policy, Policy::Inferred(_))
             && let Some(age) = trial(
                 self.plan.next(Duration::ZERO),
+                self.lengths.seen(),
                 (self.seed << 20) | job as u64,
             )
         {

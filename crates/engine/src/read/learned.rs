@@ -144,6 +144,12 @@ impl Learned {
         known.learned();
     }
 
+    pub(crate) fn mean(&self, account: &Account) -> Duration {
+        let means = self.0.iter().filter(|(kind, _)| kind.0 == account.name);
+        let longest = means.map(|(_, known)| known.curve.mean()).max();
+        longest.unwrap_or_else(|| expected(account))
+    }
+
     /// How long a job of this account is with the provider, or thought to be so: its length, and the delay
     /// until that is known, which is about half of what a question is worth.
     pub(crate) fn stay(&self, account: &Account) -> Duration {
@@ -169,6 +175,11 @@ impl Learned {
             }
         }
         share
+            * std::env::var("VT_SHAREF")
+                .ok()
+                .and_then(|v| v.parse().ok())
+                .unwrap_or(100)
+            / 100
     }
 
     /// When to ask about this running job, and how many milliseconds are lost with each further slot that
@@ -194,9 +205,10 @@ impl Learned {
         // The answer to the submit is no question.
         let explores = seen.is_none_or(|seen| seen < floor) && !known.told;
         let seen = seen.unwrap_or_default();
+        let ends = known.lengths.seen();
         let plan = known.plan(price, floor);
         let planned = plan.next(seen);
-        let tried = trial(planned, lot_of(open)).filter(|_| explores);
+        let tried = trial(planned, ends, lot_of(open)).filter(|_| explores);
         let age = tried.unwrap_or(planned);
         let slot = demand.window / demand.limit.max(1);
         let loss = plan.loss(seen, now.since(open.taken_at), slot);

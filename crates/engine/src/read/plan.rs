@@ -104,6 +104,10 @@ impl Engine {
         }
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.backlog |= waits;
+            if waits {
+                // These rows are still there when there is room.
+                lane.idle_until = None;
+            }
         }
         Ok(())
     }
