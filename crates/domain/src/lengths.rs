@@ -40,14 +40,24 @@ static HALF_LIFE: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
 
 /// A hump's width, as the scale of a logistic distribution of logarithms: a spread (σ) of 0.2, narrower
 /// than any provider's lengths and wide enough to smooth out chance.
-const HUMP_SCALE: f64 = 0.1;
+static HUMP_SCALE: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
+    std::env::var("VT_HS")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0.1)
+});
 
 /// Humps stand this many edges apart: about their own spread.
 const HUMPS_APART: usize = 4;
 
 /// The first guess counts as much as so many ends. More of it hides what is learned, less of it lets the
 /// first few ends decide alone.
-const GUESS_WEIGHT: f64 = 2.0;
+static GUESS_WEIGHT: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
+    std::env::var("VT_GW")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(2.0)
+});
 
 /// The spread (σ of the logarithm) of the first guess: two thirds of the jobs within its half and double.
 static GUESS_SPREAD: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
@@ -58,7 +68,12 @@ static GUESS_SPREAD: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
 });
 
 /// Steps towards the most likely mixture; more of them change the plans no more.
-const STEPS: usize = 60;
+static STEPS: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| {
+    std::env::var("VT_ST")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(60)
+});
 
 /// Between these two edges a job ended.
 type Stretch = (u16, u16);
@@ -119,7 +134,7 @@ impl Lengths {
             .map(|(stretch, weight)| (weight, humps.within(stretch)))
             .collect();
         let mut mixture = guess.clone();
-        for _ in 0..STEPS {
+        for _ in 0..*STEPS {
             mixture = step(&guess, &parts, &mixture);
         }
         Curve::of(&humps, &mixture)
@@ -170,7 +185,7 @@ struct Humps {
 impl Humps {
     fn new() -> Self {
         let share = |away: i32| {
-            let scaled = f64::from(away) * RATIO.ln() / HUMP_SCALE;
+            let scaled = f64::from(away) * RATIO.ln() / *HUMP_SCALE;
             1.0 / (1.0 + (-scaled).exp())
         };
         let last = i32::from(LAST_EDGE);
@@ -207,7 +222,7 @@ impl Humps {
         let mut mixture: Vec<f64> = self.middles.iter().map(density).collect();
         let whole = mixture.iter().sum::<f64>().max(f64::MIN_POSITIVE);
         for part in &mut mixture {
-            *part *= GUESS_WEIGHT / whole;
+            *part *= *GUESS_WEIGHT / whole;
         }
         mixture
     }

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use domain::{Budget, Demand, JobId, Pace, Room, Shape, Slot, SubmissionId, Timestamp, Window};
+use domain::{
+    Budget, Demand, JobId, Left, Pace, Room, Shape, Slot, SubmissionId, Timestamp, Window,
+};
 use store::{AccountPause, Epoch, LaneKey, Pause};
 
 use crate::breaker::{Breakers, UNAVAILABLE};
@@ -63,7 +65,7 @@ pub(crate) struct Group {
     spacing: Option<Duration>,
     submits: u64,
     reads: u64,
-    /// So many percent are guaranteed to the submits.
+    /// So many percent are guaranteed to the submits; none where no reads take from this budget.
     share: u64,
     /// When the last request left.
     taken: Option<Timestamp>,
@@ -93,7 +95,7 @@ impl Group {
             spacing: spacing(windows),
             submits: 0,
             reads: 0,
-            share: SUBMIT_SHARE_PERCENT,
+            share: 0,
             taken: None,
             submitted: VecDeque::new(),
             window: shortest(windows),
@@ -125,7 +127,7 @@ impl Group {
     /// When the next submit of a backlog may leave: the places that are left are spread, so that polls which
     /// fall due find one.
     fn next_of_a_backlog(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let spacing = self.budget.even_spacing(now)?;
+        let spacing = self.budget.even_spacing(now).filter(|_| self.share > 0)?;
         self.taken.map(|taken| taken + spacing)
     }
 
@@ -248,6 +250,7 @@ impl Lane {
     pub(crate) fn clock_jumped(&mut self, jump: Jump) {
         for group in self.groups.values_mut() {
             group.budget.clock_jumped(jump.at);
+            group.taken = None;
             if let Some(pace) = &mut group.pace {
                 pace.moved(|at| jump.moved(at));
             }
@@ -355,6 +358,23 @@ impl Lane {
         let window = self.quota_window?;
         let fresh = || Budget::new(&[window]);
         Some(self.quotas.entry(quota.to_owned()).or_insert_with(fresh))
+    }
+
+    /// What is left of this group's scarcest day.
+    pub(crate) fn left(&self, group: &str, now: Timestamp) -> Option<Left> {
+        self.groups.get(group)?.budget.left(now)
+    }
+
+    /// How many productions the further counter still allows in its window, over all that were used in it.
+    pub(crate) fn quota_left(&self, now: Timestamp) -> u32 {
+        let whole = self.quota_window.map_or(0, |window| window.limit);
+        let left = |quota: &Budget| quota.left(now).map(|left| left.requests);
+        let left: Vec<u32> = self.quotas.values().filter_map(left).collect();
+        if left.is_empty() {
+            whole
+        } else {
+            left.iter().sum()
+        }
     }
 
     /// Takes the places of a request that leaves at `at`.

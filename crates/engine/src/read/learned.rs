@@ -13,6 +13,7 @@ use crate::account::Account;
 use crate::draft::Draft;
 use crate::lane::SUBMIT_SHARE_PERCENT;
 use crate::open::OpenJob;
+use crate::read::day::Day;
 
 /// What is learned is written down this often at the most.
 const WRITTEN_EVERY: Duration = Duration::from_secs(5);
@@ -189,15 +190,20 @@ impl Learned {
         open: &OpenJob,
         account: &Account,
         demand: &Demand,
+        day: Option<&Day>,
         now: Timestamp,
     ) -> (Timestamp, i64) {
         let floor = account.interval(open.phase);
         let known = self.of(open, account);
         let most = worth(account, floor);
-        let price = match demand.price(known.curve.mean(), floor, most) {
+        let mean = known.curve.mean();
+        let price = match demand.price(mean, floor, most) {
             price if price == most => most,
             price => stepped(price),
         };
+        let age = now.since(open.taken_at);
+        let of_the_day = day.map_or(Duration::ZERO, |day| stepped(day.price(mean, age, floor)));
+        let price = price.max(of_the_day);
         if price.is_zero() {
             return (open.next_read, 0);
         }
@@ -209,11 +215,11 @@ impl Learned {
         let plan = known.plan(price, floor);
         let planned = plan.next(seen);
         let tried = trial(planned, ends, lot_of(open)).filter(|_| explores);
-        let age = tried.unwrap_or(planned);
+        let asked_at = tried.unwrap_or(planned);
         let slot = demand.window / demand.limit.max(1);
-        let loss = plan.loss(seen, now.since(open.taken_at), slot);
+        let loss = plan.loss(seen, age, slot);
         // Milliseconds of a delay that is minutes at the most.
-        (open.taken_at + age, (loss * 1_000.0) as i64)
+        (open.taken_at + asked_at, (loss * 1_000.0) as i64)
     }
 
     /// What was learned since it was last written goes into this step's transaction.

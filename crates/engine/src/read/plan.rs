@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Cancel, Event, Fault, JobId, Provider, Room, Status, Timestamp};
+use domain::{Cancel, Event, Fault, JobId, Left, Provider, Room, Status, Timestamp};
 use providers::{Call, ExportFormat};
 use store::{LaneKey, NewRequest, StoreError};
 
@@ -16,6 +16,7 @@ use crate::flight::{Flight, Purpose};
 use crate::lane::Places;
 use crate::open::OpenJob;
 use crate::planner::{Engine, Wake, send};
+use crate::read::day::Day;
 use crate::read::learned::is_being_made;
 use crate::submit::Source;
 use crate::submit::can_cancel;
@@ -64,7 +65,8 @@ impl Engine {
         self.plan_credits(key, read_group, now, draft, wake);
         let shared = read_group == submit_group;
         let (mut ready, more) = self.ready(key, submit_group, now, draft, wake).await?;
-        self.plan_questions(key, read_group, shared, now, draft);
+        let mut day = self.day_of(key, read_group, now).filter(|_| shared);
+        self.plan_questions(key, read_group, shared, day.as_ref(), now, draft);
         let slot = self
             .lanes
             .get(key)
@@ -80,12 +82,17 @@ impl Engine {
             }
             let submit_first = reads.is_empty() || (!ready.is_empty() && (!shared || owes));
             if submit_first {
+                if !self.day_lets(key, read_group, day.as_ref(), Day::lets_submit, now, wake) {
+                    ready.clear();
+                    continue;
+                }
                 if !self.submit_has_room(key, submit_group, &mut ready, now, wake) {
                     waits |= !ready.is_empty();
                     ready.clear();
                     continue;
                 }
                 self.plan_submit(key, &mut ready, now, draft);
+                day.iter_mut().for_each(Day::submitted);
                 // There may be more rows than were looked at, and there is room for them.
                 draft.again |= more && ready.is_empty();
                 if self.wire_is_full(key, submit_group, draft) {
@@ -93,6 +100,12 @@ impl Engine {
                     ready.clear();
                 }
             } else {
+                if reads.front().is_some_and(|(due, ..)| *due > Due::Links)
+                    && !self.day_lets(key, read_group, day.as_ref(), Day::lets_poll, now, wake)
+                {
+                    reads.pop_front();
+                    continue;
+                }
                 if !self.has_room(key, read_group, false, now, wake) {
                     reads.clear();
                     continue;
@@ -118,6 +131,7 @@ impl Engine {
         key: &LaneKey,
         group: &str,
         shared: bool,
+        day: Option<&Day>,
         now: Timestamp,
         draft: &mut Draft,
     ) {
@@ -142,12 +156,14 @@ impl Engine {
         let demand = lane.demand(group, running.count(), shared, now);
         for open in self.open.values_mut() {
             let Some(account) = ours(open) else {
-                open.ask_at = open.next_read;
+                let account = accounts.get(&open.account).filter(|a| a.lane == *key);
+                open.ask_at = open.next_read
+                    + account.map_or(Duration::ZERO, |account| stretch(open, account, day));
                 continue;
             };
             let (at, loss) = match &demand {
                 Some(demand) if open.job.work.cancel.is_none() && !open.called_for => {
-                    self.learned.question(open, account, demand, now)
+                    self.learned.question(open, account, demand, day, now)
                 }
                 _ => (open.next_read, 0),
             };
@@ -156,6 +172,24 @@ impl Engine {
             open.ask_at = at.min(deadline).max(open.next_read);
             open.loss = loss;
         }
+    }
+
+    /// Whether what is left of the day lets this request leave; the next day does.
+    fn day_lets(
+        &self,
+        key: &LaneKey,
+        group: &str,
+        day: Option<&Day>,
+        lets: fn(&Day, Left) -> bool,
+        now: Timestamp,
+        wake: &mut Wake,
+    ) -> bool {
+        let left = self.lanes.get(key).and_then(|lane| lane.left(group, now));
+        let refused = day.zip(left).filter(|(day, left)| !lets(day, *left));
+        if let Some((_, left)) = refused {
+            wake.at(now + left.time);
+        }
+        refused.is_none()
     }
 
     fn groups(&self, key: &LaneKey) -> Option<(&'static str, &'static str)> {
@@ -509,6 +543,20 @@ impl Engine {
             self.close_if_over(key, job, now, draft);
         }
     }
+}
+
+/// How much longer than its interval a job that is made, and waits for people, is left alone, so that the
+/// day's requests last.
+fn stretch(open: &OpenJob, account: &Account, day: Option<&Day>) -> Duration {
+    let rests = open.job.work.status() == Status::Running
+        && !open.called_for
+        && open.job.work.cancel.is_none();
+    let Some(day) = day.filter(|_| rests) else {
+        return Duration::ZERO;
+    };
+    let interval = account.interval(open.phase);
+    let age = open.next_read.since(open.taken_at).saturating_sub(interval);
+    day.interval(age, interval).saturating_sub(interval)
 }
 
 /// The poll that goes a little before its time instead of a submit, so that those behind it are not late:
