@@ -48,6 +48,7 @@ pub(crate) fn account(
             producing: Duration::from_secs(30),
             awaiting_approval: Duration::from_secs(600),
             distributing: Duration::from_secs(60),
+            delay_per_poll: scenario.delay_per_poll,
         },
         policy: Policy {
             takes_unnamed: true,

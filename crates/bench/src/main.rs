@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bench::{BenchError, Lengths, Report, Scenario, Tier, Wire};
 use clap::{Args, Parser, Subcommand};
@@ -57,6 +58,9 @@ struct Budget {
     /// Jobs with the provider at once; else the account's default: 20, JAKOV and JARAI 2000.
     #[arg(long)]
     max_running: Option<usize>,
+    /// The delay that is worth a poll under a backlog, in seconds; else the account's default.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    delay_per_poll: Option<u64>,
     /// JARAI: which limits.
     #[arg(long, value_enum, default_value_t = Tier::Free)]
     tier: Tier,
@@ -82,6 +86,7 @@ impl Budget {
             wire: self.wire,
             batch_size: self.batch_size,
             max_running: self.max_running.unwrap_or(usual.max_running),
+            delay_per_poll: self.delay_per_poll.map(Duration::from_secs),
             tier: self.tier,
             days: self.days,
             webhooks: self.webhooks,

@@ -123,6 +123,8 @@ pub struct Scenario {
     pub batch_size: usize,
     /// Jobs that may be with the provider at once.
     pub max_running: usize,
+    /// The account's `polling.delay_per_poll`; none: its default.
+    pub delay_per_poll: Option<Duration>,
     /// JARAI: which limits.
     pub tier: Tier,
     /// JARAI: how many days.
@@ -152,6 +154,7 @@ impl Scenario {
             wire: Wire::default(),
             batch_size: 50,
             max_running,
+            delay_per_poll: None,
             tier: Tier::Free,
             days: 1,
             webhooks: false,

@@ -82,6 +82,15 @@ pub enum Room {
     Never,
 }
 
+/// What is left of a calendar window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// So many requests …
+    pub requests: u32,
+    /// … in this time.
+    pub time: Duration,
+}
+
 #[derive(Debug, Clone)]
 struct Count {
     window: Window,
@@ -249,6 +258,38 @@ impl Budget {
         room
     }
 
+    /// What is left of the calendar window that has the least requests left; none without one.
+    #[must_use]
+    pub fn left(&self, now: Timestamp) -> Option<Left> {
+        let calendar = self
+            .counts
+            .iter()
+            .filter(|count| count.window.shape == Shape::Calendar);
+        let left = calendar.map(|count| {
+            let period = *count.periods_of(now).end();
+            let used = count.periods.get(&period).copied().unwrap_or(0);
+            let next = (period + 1).saturating_mul(count.window.length_millis());
+            Left {
+                requests: count.window.limit.saturating_sub(used),
+                time: Timestamp::from_millis(next).since(now),
+            }
+        });
+        left.min_by_key(|left| left.requests)
+    }
+
+    /// How long each of the free places would last if they were used evenly until the next one comes back:
+    /// none while at least half of the shortest rolling window is free.
+    pub fn even_spacing(&mut self, now: Timestamp) -> Option<Duration> {
+        let rolling = (self.counts.iter_mut()).filter(|count| count.window.shape == Shape::Rolling);
+        let count = rolling.min_by_key(|count| count.window.length)?;
+        count.forget_before(now);
+        let limit = Pace::of(self.pace, count.window.limit) as usize;
+        let held = count.answered.len() + self.open.len();
+        let back = *count.answered.front()? + count.window.length;
+        let free = u32::try_from(limit.saturating_sub(held)).unwrap_or(u32::MAX);
+        (held >= limit / 2).then(|| back.since(now) / free.saturating_add(1))
+    }
+
     /// Takes a place for a request that leaves at `at`. Ask [`Budget::room`] first: a request of the
     /// past, read from the ledger, is counted whatever the limit says now.
     pub fn take(&mut self, at: Timestamp) -> Slot {
@@ -317,6 +358,41 @@ mod tests {
         budget.settle(second, at(4_000));
         assert_eq!(budget.room(at(62_999)), Room::At(at(63_000)));
         assert_eq!(budget.room(at(63_000)), Room::Now);
+    }
+
+    #[test]
+    fn what_is_left_of_a_day_is_counted_until_the_next() {
+        let mut budget = Budget::new(&[Window::rolling(6, MINUTE), Window::calendar(5, DAY)]);
+        let noon = at(43_200_000);
+        let left = |requests, seconds| {
+            let time = Duration::from_secs(seconds);
+            Some(Left { requests, time })
+        };
+        assert_eq!(budget.left(noon), left(5, 43_200));
+        budget.take(noon);
+        assert_eq!(budget.left(at(43_260_000)), left(4, 43_140));
+        assert_eq!(budget.left(at(86_400_000)), left(5, 86_400));
+        assert_eq!(Budget::new(&[Window::rolling(6, MINUTE)]).left(noon), None);
+    }
+
+    #[test]
+    fn what_a_burst_left_is_spread_until_its_places_come_back() {
+        let mut budget = Budget::new(&[Window::rolling(6, MINUTE)]);
+        assert_eq!(budget.even_spacing(at(0)), None);
+        for nth in 0..3 {
+            let slot = budget.take(at(nth));
+            budget.settle(slot, at(1_000));
+        }
+        // Three are left for the minute: one each quarter of it.
+        assert_eq!(
+            budget.even_spacing(at(1_000)),
+            Some(Duration::from_secs(15))
+        );
+        assert_eq!(
+            budget.even_spacing(at(16_000)),
+            Some(Duration::from_millis(11_250))
+        );
+        assert_eq!(budget.even_spacing(at(61_000)), None);
     }
 
     #[test]

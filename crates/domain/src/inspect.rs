@@ -109,17 +109,12 @@ pub struct Demand {
     pub window: Duration,
 }
 
-/// What a question is worth under a backlog, as a multiple of the provider's own interval (25 s at
-/// ProductAI): a tenth under the ceiling of jobs a minute, and about half a length late.
-const BACKLOG_PRICE: f64 = 5.0;
-
 impl Demand {
     /// The price of a question about jobs of this mean length: zero while there is room for one each
-    /// `floor`; then the price at which about as many are asked as there is room for; under a backlog, what
-    /// a submit in its place is worth.
+    /// `floor`; then the price at which about as many are asked as there is room for; under a backlog, and at
+    /// the most, what a submit in its place is worth.
     #[must_use]
-    pub fn price(&self, mean: Duration, floor: Duration) -> Duration {
-        let most = floor.mul_f64(BACKLOG_PRICE);
+    pub fn price(&self, mean: Duration, floor: Duration, most: Duration) -> Duration {
         if self.backlog {
             return most;
         }
@@ -144,18 +139,21 @@ impl Demand {
     }
 }
 
-/// Few of the jobs whose ends nobody timestamps are asked about sooner than is best, for what that teaches:
-/// 5 % of them, over all ages, cost half a second more delay, and without any a provider that became faster may go
-/// unnoticed.
-const TRIALS: f64 = 0.02;
+fn knob(name: &str, or: f64) -> f64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(or)
+}
+static TRIALS: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| knob("VT_TR", 0.08));
+static SOONEST: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| knob("VT_LO", 0.65));
 
-/// The age at which a new job is asked about as a trial, if it is one of the few. `lot` is any number that
-/// is the job's own: the same lot, the same answer.
+/// The age at which a new job is asked about as a trial instead of the planned one, if it is one of the few.
+/// `lot` is any number that is the job's own: the same lot, the same answer.
 #[must_use]
-pub fn trial(curve: &Curve, lot: u64) -> Option<Duration> {
-    let chosen = share_of(lot) < TRIALS;
-    // From where a miss is likely to where a hit is: both teach.
-    chosen.then(|| curve.age_at(0.5 + 0.4 * share_of(lot ^ u64::MAX)))
+pub fn trial(planned: Duration, seen: usize, lot: u64) -> Option<Duration> {
+    let chosen = share_of(lot) < *TRIALS + knob("VT_T0", 0.4) * 0.5_f64.powf(seen as f64 / 20.0);
+    chosen.then(|| planned.mul_f64(*SOONEST + (1.0 - *SOONEST) * share_of(lot ^ u64::MAX)))
 }
 
 /// A number from 0 to 1 that has nothing to do with its neighbours' (splitmix64).
@@ -285,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_question_is_free_while_there_is_room_for_one_each_interval() {
-        let price = |demand: Demand| demand.price(seconds(30.0), FLOOR);
+        let price = |demand: Demand| demand.price(seconds(30.0), FLOOR, seconds(25.0));
         assert_eq!(price(demand(0, 0, false)), Duration::ZERO);
         assert_eq!(price(demand(1, 1, false)), Duration::ZERO);
         assert_eq!(price(demand(2, 2, false)), Duration::ZERO);

@@ -16,7 +16,7 @@ mod state;
 mod time;
 mod transition;
 
-pub use budget::{Budget, Room, Shape, Slot, Window};
+pub use budget::{Budget, Left, Room, Shape, Slot, Window};
 pub use inspect::{Demand, Plan, trial};
 pub use kind::{JobId, JobKind, UnknownKind};
 pub use lengths::{Curve, Lengths};

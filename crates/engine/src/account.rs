@@ -31,6 +31,9 @@ pub struct Polling {
     pub awaiting_approval: Duration,
     /// JARAI while `Distributing`: undocumented.
     pub distributing: Duration,
+    /// Under a backlog a poll is sent where it saves this much delay. `None`: as much as leaves the submits
+    /// their guaranteed share.
+    pub delay_per_poll: Option<Duration>,
 }
 
 /// Where a production counts as done.

@@ -6,25 +6,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use domain::{Budget, Demand, JobId, Pace, Room, Shape, Slot, SubmissionId, Timestamp, Window};
-use governor::clock::FakeRelativeClock;
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use domain::{
+    Budget, Demand, JobId, Left, Pace, Room, Shape, Slot, SubmissionId, Timestamp, Window,
+};
 use store::{AccountPause, Epoch, LaneKey, Pause};
 
 use crate::breaker::{Breakers, UNAVAILABLE};
 use crate::jump::Jump;
 use crate::money::Balance;
+use crate::smoother::Smoother;
 
-/// Of the slots that reads and submits compete for, so many percent are the submits': a backlog of
-/// polls must not starve them (RELIABILITY.md section 6). Polls limit themselves by their price; the share
-/// leaves them 1.6 a job, because lengths with two humps need 1.5 (with 45 % they are known some 20 s later).
-const SUBMIT_SHARE_PERCENT: u64 = 38;
+/// Of the slots that reads and submits compete for, so many percent are the submits' under a backlog, so that
+/// polls never starve them (RELIABILITY.md section 6).
+pub(crate) const SUBMIT_SHARE_PERCENT: u64 = 45;
 
 /// What a submit is thought to take before one was answered.
 const FIRST_LATENCY: Duration = Duration::from_secs(1);
@@ -32,7 +28,7 @@ const FIRST_LATENCY: Duration = Duration::from_secs(1);
 /// Submits on the wire at once, whatever the pace.
 const MOST_SUBMITS: usize = 64;
 
-fn shortest(windows: &[Window]) -> Option<Window> {
+pub(crate) fn shortest(windows: &[Window]) -> Option<Window> {
     let rolling = windows
         .iter()
         .filter(|window| window.shape == Shape::Rolling);
@@ -56,49 +52,6 @@ fn slowed(windows: &[Window], thousandths: u32) -> Vec<Window> {
     windows.iter().map(slow).collect()
 }
 
-/// Spreads requests over a window. Its clock is a value that follows `now`.
-struct Smoother {
-    limiter: RateLimiter<NotKeyed, InMemoryState, FakeRelativeClock, NoOpMiddleware<Nanos>>,
-    clock: FakeRelativeClock,
-    told: Timestamp,
-}
-
-impl Smoother {
-    /// Half of the shortest window may leave at once, the rest follows at the window's pace.
-    fn new(windows: &[Window], now: Timestamp) -> Option<Self> {
-        let window = shortest(windows)?;
-        let burst = NonZeroU32::new((window.limit / 2).max(1))?;
-        let quota = Quota::with_period(window.length / window.limit.max(1))?.allow_burst(burst);
-        let clock = FakeRelativeClock::default();
-        let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
-        Some(Self {
-            limiter,
-            clock,
-            told: now,
-        })
-    }
-
-    /// Nothing may leave at once: the burst was another pace's.
-    fn drained(self) -> Self {
-        while self.limiter.check().is_ok() {}
-        self
-    }
-
-    /// Takes a place, or says when to ask again.
-    fn take(&mut self, now: Timestamp) -> Result<(), Timestamp> {
-        self.clock.advance(now.since(self.told));
-        self.told = self.told.max(now);
-        match self.limiter.check() {
-            Ok(()) => Ok(()),
-            Err(not_until) => {
-                use governor::clock::Clock as _;
-                let wait = not_until.wait_time_from(self.clock.now());
-                Err(now + wait.max(std::time::Duration::from_millis(1)))
-            }
-        }
-    }
-}
-
 /// The endpoints of a provider that share one budget.
 pub(crate) struct Group {
     budget: Budget,
@@ -112,6 +65,10 @@ pub(crate) struct Group {
     spacing: Option<Duration>,
     submits: u64,
     reads: u64,
+    /// So many percent are guaranteed to the submits; none where no reads take from this budget.
+    share: u64,
+    /// When the last request left.
+    taken: Option<Timestamp>,
     /// When the submits of the shortest window left.
     submitted: VecDeque<Timestamp>,
     window: Option<Window>,
@@ -138,6 +95,8 @@ impl Group {
             spacing: spacing(windows),
             submits: 0,
             reads: 0,
+            share: 0,
+            taken: None,
             submitted: VecDeque::new(),
             window: shortest(windows),
         }
@@ -162,10 +121,18 @@ impl Group {
 
     /// Whether the next slot is owed to a submit although a read is due as well.
     pub(crate) fn owes_a_submit(&self) -> bool {
-        self.submits * 100 < SUBMIT_SHARE_PERCENT * (self.submits + self.reads + 1)
+        self.submits * 100 < self.share * (self.submits + self.reads + 1)
+    }
+
+    /// When the next submit of a backlog may leave: the places that are left are spread, so that polls which
+    /// fall due find one.
+    fn next_of_a_backlog(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let spacing = self.budget.even_spacing(now).filter(|_| self.share > 0)?;
+        self.taken.map(|taken| taken + spacing)
     }
 
     fn count(&mut self, is_submit: bool, at: Timestamp) {
+        self.taken = Some(at);
         if is_submit {
             self.submits += 1;
             self.submitted.push_back(at);
@@ -283,11 +250,12 @@ impl Lane {
     pub(crate) fn clock_jumped(&mut self, jump: Jump) {
         for group in self.groups.values_mut() {
             group.budget.clock_jumped(jump.at);
+            group.taken = None;
             if let Some(pace) = &mut group.pace {
                 pace.moved(|at| jump.moved(at));
             }
             if let Some(smoother) = &mut group.smoother {
-                smoother.told = jump.at;
+                smoother.clock_jumped(jump.at);
             }
         }
         let untils = self
@@ -310,11 +278,29 @@ impl Lane {
         self.groups.get(name)
     }
 
+    /// The time between two requests of this group at the limit of its shortest window.
+    pub(crate) fn spacing(&self, group: &str) -> Option<Duration> {
+        self.groups.get(group).and_then(|group| group.spacing)
+    }
+
+    /// From here on so many percent of this group's requests are guaranteed to its submits.
+    pub(crate) fn guarantee(&mut self, group: &str, percent: u64) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.share = percent;
+        }
+    }
+
     /// When a request of this group may leave, pauses and smoothing included. `Room::Now` takes the
     /// smoother's place, so ask only for a request that is there.
     pub(crate) fn room(&mut self, group: &str, is_submit: bool, now: Timestamp) -> Room {
+        let backlog = self.backlog && is_submit;
         match self.peek(group, is_submit, now) {
             Room::Now => {
+                let group_of = self.groups.get_mut(group).filter(|_| backlog);
+                let next = group_of.and_then(|group| group.next_of_a_backlog(now));
+                if let Some(next) = next.filter(|next| *next > now) {
+                    return Room::At(next);
+                }
                 let smoother = self.groups.get_mut(group).and_then(|g| g.smoother.as_mut());
                 match smoother.map(|smoother| smoother.take(now)) {
                     Some(Err(later)) => Room::At(later),
@@ -333,7 +319,11 @@ impl Lane {
         match self.groups.get_mut(group) {
             Some(group) => {
                 group.keep_pace(now);
-                group.budget.room(now)
+                let room = group.budget.room(now);
+                if let (Room::At(later), Some(smoother)) = (room, &mut group.smoother) {
+                    smoother.evenly_from(later);
+                }
+                room
             }
             None => Room::Never,
         }
@@ -368,6 +358,23 @@ impl Lane {
         let window = self.quota_window?;
         let fresh = || Budget::new(&[window]);
         Some(self.quotas.entry(quota.to_owned()).or_insert_with(fresh))
+    }
+
+    /// What is left of this group's scarcest day.
+    pub(crate) fn left(&self, group: &str, now: Timestamp) -> Option<Left> {
+        self.groups.get(group)?.budget.left(now)
+    }
+
+    /// How many productions the further counter still allows in its window, over all that were used in it.
+    pub(crate) fn quota_left(&self, now: Timestamp) -> u32 {
+        let whole = self.quota_window.map_or(0, |window| window.limit);
+        let left = |quota: &Budget| quota.left(now).map(|left| left.requests);
+        let left: Vec<u32> = self.quotas.values().filter_map(left).collect();
+        if left.is_empty() {
+            whole
+        } else {
+            left.iter().sum()
+        }
     }
 
     /// Takes the places of a request that leaves at `at`.

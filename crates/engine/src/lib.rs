@@ -26,6 +26,7 @@ mod read;
 mod recover;
 mod rest;
 mod run;
+mod smoother;
 mod storage;
 mod submit;
 mod wishes;

@@ -68,6 +68,7 @@ pub(super) fn polling(raw: &RawAccount, speed: f64) -> Polling {
         producing: seconds(raw.polling.producing, 30),
         awaiting_approval: seconds(raw.polling.awaiting_approval, 600),
         distributing: seconds(raw.polling.distributing, 60),
+        delay_per_poll: raw.polling.delay_per_poll.map(|span| span.0),
     }
 }
 

@@ -111,6 +111,7 @@ pub(crate) struct RawPolling {
     pub(crate) producing: Option<Span>,
     pub(crate) awaiting_approval: Option<Span>,
     pub(crate) distributing: Option<Span>,
+    pub(crate) delay_per_poll: Option<Span>,
 }
 
 /// `timing`: spans that no provider documents.

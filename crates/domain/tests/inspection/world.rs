@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::{Curve, Lengths, Plan, trial};
 
 /// Seconds between two requests: 15 a minute.
-const SLOT: f64 = 4.0;
+const SLOT: f64 = 4.027;
 const ROUND_TRIP: f64 = 0.4;
 const FLOOR: Duration = Duration::from_secs(5);
 /// What is thought before anything is learned.
@@ -167,7 +167,11 @@ impl Worker {
     /// A job was accepted: its first question.
     fn first(&self, job: usize) -> Duration {
         if matches!(self.policy, Policy::Inferred(_))
-            && let Some(age) = trial(&self.curve, (self.seed << 20) | job as u64)
+            && let Some(age) = trial(
+                self.plan.next(Duration::ZERO),
+                self.lengths.seen(),
+                (self.seed << 20) | job as u64,
+            )
         {
             return age.max(FLOOR);
         }

@@ -11,7 +11,9 @@ use store::{LaneKey, LearnedLengths};
 
 use crate::account::Account;
 use crate::draft::Draft;
+use crate::lane::SUBMIT_SHARE_PERCENT;
 use crate::open::OpenJob;
+use crate::read::day::Day;
 
 /// What is learned is written down this often at the most.
 const WRITTEN_EVERY: Duration = Duration::from_secs(5);
@@ -21,6 +23,18 @@ const LEARNED_BETWEEN_PLANS: u32 = 5;
 
 /// Prices are told apart by a quarter, so that plans last.
 const PRICE_STEP: f64 = 1.25;
+
+/// Where no price is set, a question is worth so many intervals of delay under a backlog (35 s at ProductAI):
+/// a tenth under the ceiling of jobs a minute, and about half a length late.
+static PRICE: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
+    std::env::var("VT_PRICE")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(7.0)
+});
+
+/// Whatever a poll is worth, so many percent are the submits'.
+const LEAST_SHARE: f64 = 20.0;
 
 /// Account, operation and model, as the durable row names them.
 pub(crate) type Kind = (String, String, String);
@@ -131,11 +145,42 @@ impl Learned {
         known.learned();
     }
 
-    /// The mean length of this account's jobs, or of what is expected of them.
     pub(crate) fn mean(&self, account: &Account) -> Duration {
         let means = self.0.iter().filter(|(kind, _)| kind.0 == account.name);
         let longest = means.map(|(_, known)| known.curve.mean()).max();
         longest.unwrap_or_else(|| expected(account))
+    }
+
+    /// How long a job of this account is with the provider, or thought to be so: its length, and the delay
+    /// until that is known, which is about half of what a question is worth.
+    pub(crate) fn stay(&self, account: &Account) -> Duration {
+        let means = self.0.iter().filter(|(kind, _)| kind.0 == account.name);
+        let longest = means.map(|(_, known)| known.curve.mean()).max();
+        let length = longest.unwrap_or_else(|| expected(account));
+        length + worth(account, account.interval(Phase::Working)) / 2
+    }
+
+    /// How many percent of the requests the submits of these accounts are guaranteed under a backlog. Where a
+    /// price is set that is worth more polls than the usual share leaves room for, they are what is wanted.
+    pub(crate) fn share<'a>(&mut self, accounts: impl Iterator<Item = &'a Account>) -> u64 {
+        let mut share = SUBMIT_SHARE_PERCENT;
+        for account in accounts {
+            let floor = account.interval(Phase::Working);
+            let price = worth(account, floor);
+            let kinds = self.0.iter_mut().filter(|(kind, _)| kind.0 == account.name);
+            for (_, known) in kinds {
+                let asked = known.plan(price, floor).questions().unwrap_or_default();
+                // A little less than planned: chance must not delay the polls.
+                let planned = (95.0 / (1.0 + asked)).max(LEAST_SHARE);
+                share = share.min(planned as u64);
+            }
+        }
+        share
+            * std::env::var("VT_SHAREF")
+                .ok()
+                .and_then(|v| v.parse().ok())
+                .unwrap_or(100)
+            / 100
     }
 
     /// When to ask about this running job, and how many milliseconds are lost with each further slot that
@@ -145,26 +190,36 @@ impl Learned {
         open: &OpenJob,
         account: &Account,
         demand: &Demand,
+        day: Option<&Day>,
         now: Timestamp,
     ) -> (Timestamp, i64) {
         let floor = account.interval(open.phase);
         let known = self.of(open, account);
-        let price = stepped(demand.price(known.curve.mean(), floor));
+        let most = worth(account, floor);
+        let mean = known.curve.mean();
+        let price = match demand.price(mean, floor, most) {
+            price if price == most => most,
+            price => stepped(price),
+        };
+        let age = now.since(open.taken_at);
+        let of_the_day = day.map_or(Duration::ZERO, |day| stepped(day.price(mean, age, floor)));
+        let price = price.max(of_the_day);
         if price.is_zero() {
             return (open.next_read, 0);
         }
         let seen = open.unfinished_at.map(|at| at.since(open.taken_at));
-        let tried = match seen {
-            None if !known.told => trial(&known.curve, lot_of(open)),
-            _ => None,
-        };
+        // The answer to the submit is no question.
+        let explores = seen.is_none_or(|seen| seen < floor) && !known.told;
         let seen = seen.unwrap_or_default();
+        let ends = known.lengths.seen();
         let plan = known.plan(price, floor);
-        let age = tried.unwrap_or_else(|| plan.next(seen));
+        let planned = plan.next(seen);
+        let tried = trial(planned, ends, lot_of(open)).filter(|_| explores);
+        let asked_at = tried.unwrap_or(planned);
         let slot = demand.window / demand.limit.max(1);
-        let loss = plan.loss(seen, now.since(open.taken_at), slot);
+        let loss = plan.loss(seen, age, slot);
         // Milliseconds of a delay that is minutes at the most.
-        (open.taken_at + age, (loss * 1_000.0) as i64)
+        (open.taken_at + asked_at, (loss * 1_000.0) as i64)
     }
 
     /// What was learned since it was last written goes into this step's transaction.
@@ -218,6 +273,12 @@ fn expected(account: &Account) -> Duration {
         // Minutes: undocumented, and asked about every 30 s.
         Provider::Jarai => account.polling.producing * 20,
     }
+}
+
+/// What a question is worth under a backlog.
+fn worth(account: &Account, floor: Duration) -> Duration {
+    let set = account.polling.delay_per_poll;
+    set.unwrap_or_else(|| floor.mul_f64(*PRICE))
 }
 
 /// The same job is the same lot, over restarts too.

@@ -3,6 +3,7 @@
 //! about the next ([`learned`]). Evidence about
 //! jobs in doubt is asked for here, and weighed in `doubt`.
 
+mod day;
 mod feedback;
 mod hear;
 mod learned;

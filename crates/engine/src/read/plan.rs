@@ -3,8 +3,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use domain::{Cancel, Event, Fault, JobId, Provider, Room, Status, Timestamp};
+use domain::{Cancel, Event, Fault, JobId, Left, Provider, Room, Status, Timestamp};
 use providers::{Call, ExportFormat};
 use store::{LaneKey, NewRequest, StoreError};
 
@@ -15,6 +16,7 @@ use crate::flight::{Flight, Purpose};
 use crate::lane::Places;
 use crate::open::OpenJob;
 use crate::planner::{Engine, Wake, send};
+use crate::read::day::Day;
 use crate::read::learned::is_being_made;
 use crate::submit::Source;
 use crate::submit::can_cancel;
@@ -63,8 +65,14 @@ impl Engine {
         self.plan_credits(key, read_group, now, draft, wake);
         let shared = read_group == submit_group;
         let (mut ready, more) = self.ready(key, submit_group, now, draft, wake).await?;
-        self.plan_questions(key, read_group, shared, now, draft);
-        let mut reads = self.due(key, now, wake);
+        let mut day = self.day_of(key, read_group, now).filter(|_| shared);
+        self.plan_questions(key, read_group, shared, day.as_ref(), now, draft);
+        let slot = self
+            .lanes
+            .get(key)
+            .and_then(|lane| lane.spacing(read_group))
+            .filter(|_| shared && !ready.is_empty());
+        let mut reads = self.due(key, slot, now, wake);
         let mut waits = false;
         while !reads.is_empty() || !ready.is_empty() {
             self.set_aside_over_cap(&mut ready, now, draft);
@@ -74,12 +82,17 @@ impl Engine {
             }
             let submit_first = reads.is_empty() || (!ready.is_empty() && (!shared || owes));
             if submit_first {
+                if !self.day_lets(key, read_group, day.as_ref(), Day::lets_submit, now, wake) {
+                    ready.clear();
+                    continue;
+                }
                 if !self.submit_has_room(key, submit_group, &mut ready, now, wake) {
                     waits |= !ready.is_empty();
                     ready.clear();
                     continue;
                 }
                 self.plan_submit(key, &mut ready, now, draft);
+                day.iter_mut().for_each(Day::submitted);
                 // There may be more rows than were looked at, and there is room for them.
                 draft.again |= more && ready.is_empty();
                 if self.wire_is_full(key, submit_group, draft) {
@@ -87,6 +100,12 @@ impl Engine {
                     ready.clear();
                 }
             } else {
+                if reads.front().is_some_and(|(due, ..)| *due > Due::Links)
+                    && !self.day_lets(key, read_group, day.as_ref(), Day::lets_poll, now, wake)
+                {
+                    reads.pop_front();
+                    continue;
+                }
                 if !self.has_room(key, read_group, false, now, wake) {
                     reads.clear();
                     continue;
@@ -98,6 +117,10 @@ impl Engine {
         }
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.backlog |= waits;
+            if waits {
+                // These rows are still there when there is room.
+                lane.idle_until = None;
+            }
         }
         Ok(())
     }
@@ -108,6 +131,7 @@ impl Engine {
         key: &LaneKey,
         group: &str,
         shared: bool,
+        day: Option<&Day>,
         now: Timestamp,
         draft: &mut Draft,
     ) {
@@ -116,6 +140,13 @@ impl Engine {
         };
         self.learned.write(key, &lane.accounts, now, draft);
         let accounts = &self.accounts;
+        if shared {
+            let names = lane.accounts.iter();
+            let share = self
+                .learned
+                .share(names.filter_map(|name| accounts.get(name).map(|a| &**a)));
+            lane.guarantee(group, share);
+        }
         let ours = |open: &OpenJob| {
             let account = accounts.get(&open.account)?;
             let asked = open.job.work.status() == Status::Running && is_being_made(open.phase);
@@ -125,12 +156,14 @@ impl Engine {
         let demand = lane.demand(group, running.count(), shared, now);
         for open in self.open.values_mut() {
             let Some(account) = ours(open) else {
-                open.ask_at = open.next_read;
+                let account = accounts.get(&open.account).filter(|a| a.lane == *key);
+                open.ask_at = open.next_read
+                    + account.map_or(Duration::ZERO, |account| stretch(open, account, day));
                 continue;
             };
             let (at, loss) = match &demand {
                 Some(demand) if open.job.work.cancel.is_none() && !open.called_for => {
-                    self.learned.question(open, account, demand, now)
+                    self.learned.question(open, account, demand, day, now)
                 }
                 _ => (open.next_read, 0),
             };
@@ -139,6 +172,24 @@ impl Engine {
             open.ask_at = at.min(deadline).max(open.next_read);
             open.loss = loss;
         }
+    }
+
+    /// Whether what is left of the day lets this request leave; the next day does.
+    fn day_lets(
+        &self,
+        key: &LaneKey,
+        group: &str,
+        day: Option<&Day>,
+        lets: fn(&Day, Left) -> bool,
+        now: Timestamp,
+        wake: &mut Wake,
+    ) -> bool {
+        let left = self.lanes.get(key).and_then(|lane| lane.left(group, now));
+        let refused = day.zip(left).filter(|(day, left)| !lets(day, *left));
+        if let Some((_, left)) = refused {
+            wake.at(now + left.time);
+        }
+        refused.is_none()
     }
 
     fn groups(&self, key: &LaneKey) -> Option<(&'static str, &'static str)> {
@@ -259,10 +310,12 @@ impl Engine {
     fn due(
         &self,
         key: &LaneKey,
+        slot: Option<Duration>,
         now: Timestamp,
         wake: &mut Wake,
     ) -> VecDeque<(Due, Timestamp, JobId)> {
         let mut due = Vec::new();
+        let mut later = Vec::new();
         for (id, source) in &self.sources {
             if let Source::Wanted { account, .. } = source
                 && self
@@ -293,7 +346,13 @@ impl Engine {
                 due.push((what, at, open.id()));
             } else {
                 wake.at(at);
+                if what == Due::Poll && open.next_read <= now {
+                    later.push((what, at, open.id()));
+                }
             }
+        }
+        if let Some(slot) = slot {
+            due.extend(early(&due, later, slot, now));
         }
         if let Some((job, at)) = self.unclaimed_read(key) {
             if at <= now {
@@ -485,6 +544,45 @@ impl Engine {
         }
     }
 }
+
+/// How much longer than its interval a job that is made, and waits for people, is left alone, so that the
+/// day's requests last.
+fn stretch(open: &OpenJob, account: &Account, day: Option<&Day>) -> Duration {
+    let rests = open.job.work.status() == Status::Running
+        && !open.called_for
+        && open.job.work.cancel.is_none();
+    let Some(day) = day.filter(|_| rests) else {
+        return Duration::ZERO;
+    };
+    let interval = account.interval(open.phase);
+    let age = open.next_read.since(open.taken_at).saturating_sub(interval);
+    day.interval(age, interval).saturating_sub(interval)
+}
+
+/// The poll that goes a little before its time instead of a submit, so that those behind it are not late:
+/// polls that fall due together go half before that moment and half after it. There is none while others are
+/// due already.
+fn early(
+    due: &[(Due, Timestamp, JobId)],
+    mut later: Vec<(Due, Timestamp, JobId)>,
+    slot: Duration,
+    now: Timestamp,
+) -> Option<(Due, Timestamp, JobId)> {
+    if !due.is_empty() {
+        return None;
+    }
+    later.sort_unstable();
+    let crowded = (1_u32..)
+        .zip(&later)
+        .any(|(nth, (_, at, _))| *at <= now + slot.mul_f64(*HALF) * nth);
+    later.into_iter().next().filter(|_| crowded)
+}
+static HALF: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
+    std::env::var("VT_HALF")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0.5)
+});
 
 /// Whose breaker a read minds.
 fn endpoint(due: Due, job: JobId) -> (&'static str, JobId) {

@@ -134,6 +134,7 @@ fn account(name: &str, provider: Provider, spend: Caps, rule: InDoubt) -> Accoun
             producing: Duration::from_secs(30),
             awaiting_approval: Duration::from_secs(600),
             distributing: Duration::from_secs(60),
+            delay_per_poll: None,
         },
         policy: Policy {
             takes_unnamed: false,

@@ -31,6 +31,7 @@ fn account(name: &str, provider: Provider, path: &str, key: &str, groups: Limits
             producing: Duration::from_secs(30),
             awaiting_approval: Duration::from_secs(600),
             distributing: Duration::from_secs(60),
+            delay_per_poll: None,
         },
         policy: Policy {
             takes_unnamed: true,
