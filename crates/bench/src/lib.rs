@@ -5,6 +5,7 @@
 mod account;
 mod drive;
 mod error;
+mod foretell;
 mod measure;
 mod naive;
 mod report;
@@ -18,5 +19,5 @@ pub use error::BenchError;
 pub use measure::{Measured, Window};
 pub use naive::{Loop, naive};
 pub use report::Report;
-pub use run::Run;
+pub use run::{Foretold, Run};
 pub use scenario::{Lengths, Scenario, Tier, Wire};
