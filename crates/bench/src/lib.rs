@@ -16,7 +16,7 @@ mod tests;
 
 pub use drive::vitrine;
 pub use error::BenchError;
-pub use measure::{Measured, Window};
+pub use measure::{Forecast, Measured, Window};
 pub use naive::{Loop, naive};
 pub use report::Report;
 pub use run::{Foretold, Run};

@@ -77,15 +77,46 @@ pub fn finishes_after(
     luck: Luck,
     now: Timestamp,
 ) -> Option<Duration> {
-    let flow = Flow::of(load, narrows);
-    let pending = load.pending as f64;
     if load.pending == 0 && load.running == 0 {
         return Some(Duration::ZERO);
     }
-    let submitted = flow.submitted_after(pending, load, narrows, now)?;
-    let submitted = span(submitted)?.saturating_add(load.rests);
-    let submitted = submitted.max(load.last_after);
-    Some(submitted.saturating_add(flow.last(load, narrows, luck)))
+    let submits = |reads_each| Load {
+        reads_each,
+        ..load.clone()
+    };
+    let Some(reads) = &narrows.reads else {
+        let (flow, submitted) = submitted_after(load, narrows, now)?;
+        return Some(submitted.saturating_add(flow.last(load, narrows, luck)));
+    };
+    // Two queues: the jobs become done while they wait to be asked about.
+    let (flow, submitted) = submitted_after(&submits(0.0), narrows, now)?;
+    let done = submitted.saturating_add(flow.last(load, narrows, luck));
+    let asks = Load {
+        submits_each: 0.0,
+        most_running: u64::MAX,
+        ..load.clone()
+    };
+    let turns = Narrows {
+        submits: reads.clone(),
+        quota: None,
+        ..narrows.clone()
+    };
+    let (_, asked) = submitted_after(&asks, &turns, now)?;
+    // Nobody is asked about before the first are likely to be done.
+    let first = if load.running == 0 {
+        load.lengths.mean() / 2
+    } else {
+        Duration::ZERO
+    };
+    Some(done.max(asked.saturating_add(first)))
+}
+
+/// How the work flows, and when the last of it is through.
+fn submitted_after(load: &Load, narrows: &Narrows, now: Timestamp) -> Option<(Flow, Duration)> {
+    let flow = Flow::of(load, narrows);
+    let through = span(flow.submitted_after(load, narrows, now)?)?;
+    let submitted = through.saturating_add(load.rests).max(load.last_after);
+    Some((flow, submitted))
 }
 
 /// Rates, by the second.
@@ -119,73 +150,33 @@ fn rate(windows: &[Used], answer: Duration) -> f64 {
 
 impl Flow {
     fn of(load: &Load, narrows: &Narrows) -> Self {
-        let submits = rate(&narrows.submits, narrows.answer);
-        let each = load.submits_each.max(1e-6);
-        let (jobs, requests) = match &narrows.reads {
-            None => (submits / (each + load.reads_each), submits),
-            Some(reads) => {
-                let reads = rate(reads, narrows.answer);
-                (
-                    (submits / each).min(reads / load.reads_each.max(1e-6)),
-                    reads,
-                )
-            }
-        };
+        let requests = rate(&narrows.submits, narrows.answer);
+        let each = (load.submits_each + load.reads_each).max(1e-6);
         let stays = load.lengths.mean() + load.late + narrows.answer;
         let at_once = load.most_running.max(1) as f64 / stays.as_secs_f64().max(1e-6);
         let shortest = rolling(&narrows.submits).map(|window| window.limit).min();
         Self {
             requests,
-            jobs: jobs.min(at_once),
+            jobs: (requests / each).min(at_once),
             burst: f64::from(shortest.unwrap_or_default()) / 2.0,
         }
     }
 
-    /// Seconds until the last of the jobs is submitted, from the end of the rests on.
-    fn submitted_after(
-        &self,
-        pending: f64,
-        load: &Load,
-        narrows: &Narrows,
-        now: Timestamp,
-    ) -> Option<f64> {
-        let (each, reads) = (load.submits_each, load.reads_each);
-        let shared = narrows.reads.is_none();
-        // What runs already is asked about as well: half of its questions are still to come.
-        let before = load.running as f64 * reads / 2.0;
-        let wanted = pending * (each + if shared { reads } else { 0.0 });
-        let before = if self.requests.is_finite() && shared {
-            ((before - self.burst) / self.requests).max(0.0)
-        } else {
-            0.0
-        };
-        // So few that they leave as a burst, and are asked about later.
-        if pending * each <= self.burst && wanted <= self.burst {
-            let fits = |cap: f64| pending <= cap;
-            if self
-                .periods(load, narrows)
-                .iter()
-                .all(|period| fits(period.now))
-            {
-                return Some(before);
-            }
-        }
-        let periods = self.periods(load, narrows);
-        Some(before + self.through(pending, &periods, now)?)
-    }
-
-    /// What each calendar window lets through, in jobs.
-    fn periods(&self, load: &Load, narrows: &Narrows) -> Vec<Period> {
-        let each = load.submits_each + load.reads_each;
-        let (of_submits, of_reads) = match &narrows.reads {
-            None => (each, each),
-            Some(_) => (load.submits_each, load.reads_each),
-        };
-        let reads = narrows.reads.as_deref().unwrap_or_default();
-        let submits = calendar(&narrows.submits).map(|used| Period::of(used, of_submits));
-        let reads = calendar(reads).map(|used| Period::of(used, of_reads));
+    /// Seconds until the last of the jobs is through, from the end of the rests on.
+    fn submitted_after(&self, load: &Load, narrows: &Narrows, now: Timestamp) -> Option<f64> {
+        let (pending, reads) = (load.pending as f64, load.reads_each);
+        // What runs already is asked about as well: whoever is asked about once has that before it.
+        let before = load.running as f64 * (reads + reads.min(1.0)) / 2.0;
+        let before = ((before - self.burst) / self.requests).max(0.0);
+        let each = load.submits_each + reads;
         let quota = narrows.quota.iter().map(|used| Period::of(used, 1.0));
-        submits.chain(reads).chain(quota).collect()
+        let requests = calendar(&narrows.submits).map(|used| Period::of(used, each));
+        let periods: Vec<Period> = quota.chain(requests).collect();
+        // So few that they leave as a burst.
+        if pending * each <= self.burst && periods.iter().all(|period| pending <= period.now) {
+            return Some(before);
+        }
+        Some(before + self.through(pending, &periods, now)?)
     }
 
     /// Seconds until so many jobs are through, over as many periods as that takes.
@@ -271,14 +262,14 @@ fn span(seconds: f64) -> Option<Duration> {
     is_sane.then(|| Duration::from_secs_f64(seconds.max(0.0)))
 }
 
-/// By how much the real one was longer than what was said, in whole percent; below zero: shorter.
+/// By how much the real one was longer than what was said, in whole percent, rounded; below zero: shorter.
 #[must_use]
 pub fn off_by_percent(said: Duration, took: Duration) -> i64 {
-    let said = said.as_secs_f64().max(1e-3);
-    // A whole number, of any size a table may show.
-    ((took.as_secs_f64() / said - 1.0) * 100.0)
-        .round()
-        .clamp(-100.0, 1e6) as i64
+    let millis = |span: Duration| i128::try_from(span.as_millis()).unwrap_or(i128::MAX / 400);
+    let (said, took) = (millis(said).max(1), millis(took));
+    // Half a percent more, and then down.
+    let rounded = ((took - said) * 200 + said).div_euclid(said * 2);
+    i64::try_from(rounded).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

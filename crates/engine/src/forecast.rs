@@ -13,8 +13,8 @@ use store::{Accepted, LearnedLengths, RequestsSent};
 use crate::account::Account;
 use crate::read::expected;
 
-/// From so many accepted jobs on, what they were asked about says more than a plan.
-const TELLING: i64 = 20;
+/// From so many jobs on that are over, what they were asked about says more than a plan.
+const TELLING: f64 = 20.0;
 
 /// Until an answer was heard it is thought to take this part of the shortest window: 0.4 s of a minute.
 const ANSWER_OF_WINDOW: u32 = 150;
@@ -297,7 +297,7 @@ fn reads_each(account: &Account, curve: &Curve, pending: f64, running: f64, know
     let floor = account.interval(Phase::Working);
     let planned = planned(account, curve, pending, running)
         .unwrap_or_else(|| curve.mean().as_secs_f64() / floor.as_secs_f64().max(1e-3) + 0.5);
-    let planned = planned + always(account);
+    let planned = planned.min(queued(account, curve, pending + running)) + always(account);
     let of_account = known
         .sent
         .iter()
@@ -306,21 +306,17 @@ fn reads_each(account: &Account, curve: &Curve, pending: f64, running: f64, know
     let accepted = known.accepted.iter();
     let accepted = accepted.filter(|row| row.account == account.name);
     let accepted: i64 = accepted.map(|row| row.jobs).sum();
-    if accepted < TELLING {
+    // Those that run have not been asked about to the end.
+    let asked_about = accepted as f64 - running;
+    if asked_about < TELLING {
         return planned;
     }
-    // Those that run have not been asked about to the end.
-    let asked_about = accepted as f64 - (running / 2.0).min(accepted as f64 / 2.0);
     planned.min(reads as f64 / asked_about)
 }
 
 /// The questions of a plan; none where there is room for one at each interval.
 fn planned(account: &Account, curve: &Curve, pending: f64, running: f64) -> Option<f64> {
-    let group = account.limits.groups.iter();
-    let group = group.filter(|(name, _)| name == account.read_group());
-    let windows = group.flat_map(|(_, windows)| windows);
-    let rolling = windows.filter(|window| window.shape == Shape::Rolling);
-    let window = rolling.min_by_key(|window| window.length)?;
+    let window = shortest(account, account.read_group())?;
     let shared = account.submit_group() == account.read_group();
     let floor = account.interval(Phase::Working);
     let most = account.policy.max_running as f64;
@@ -338,6 +334,30 @@ fn planned(account: &Account, curve: &Curve, pending: f64, running: f64) -> Opti
     };
     let price = demand.price(curve.mean(), floor);
     Plan::new(curve, price, floor).questions()
+}
+
+/// The questions of a job that waits for its turn to be asked about, where submits take nothing from the
+/// budget of reads: the longer the queue, the surer it is done by then.
+fn queued(account: &Account, curve: &Curve, jobs: f64) -> f64 {
+    let Some(window) = shortest(account, account.read_group()) else {
+        return f64::INFINITY;
+    };
+    if account.submit_group() == account.read_group() {
+        return f64::INFINITY;
+    }
+    let together = jobs.min(account.policy.max_running as f64);
+    // Half of those that are there are asked about before it.
+    let turn = window.length.as_secs_f64() * together / 2.0 / f64::from(window.limit.max(1));
+    2.0 - curve.done_by(Duration::from_secs_f64(turn))
+}
+
+/// The shortest rolling window of a group.
+fn shortest<'a>(account: &'a Account, group: &str) -> Option<&'a Window> {
+    let groups = account.limits.groups.iter();
+    let windows = groups.filter(|(name, _)| name == group);
+    let windows = windows.flat_map(|(_, windows)| windows);
+    let rolling = windows.filter(|window| window.shape == Shape::Rolling);
+    rolling.min_by_key(|window| window.length)
 }
 
 /// Requests of each job that are no polls of a job that is being made.
