@@ -30,12 +30,12 @@ pub(crate) struct Rest {
     /// The lane of the key; none for a person's pause, which is the account's.
     lane: Option<LaneKey>,
     /// Which requests: `submits`, a group of endpoints, or a quota.
-    endpoints: String,
+    pub(crate) endpoints: String,
     pub(crate) code: String,
     message: String,
     since: Option<Timestamp>,
     /// `None`: until somebody acts.
-    until: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
     /// Whether its time is over, and one request at a time tries until one succeeds.
     trying: bool,
     strikes: u32,

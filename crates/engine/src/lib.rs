@@ -13,6 +13,7 @@ mod doubt;
 mod draft;
 mod fleet;
 mod flight;
+pub mod forecast;
 mod hands;
 mod here;
 mod jump;

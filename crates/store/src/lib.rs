@@ -12,6 +12,7 @@ mod counts;
 mod db;
 mod doubt;
 mod error;
+mod forecasts;
 #[cfg(feature = "testing")]
 mod fuse;
 mod inbox;
@@ -38,6 +39,7 @@ mod tests;
 
 pub use db::Store;
 pub use error::StoreError;
+pub use forecasts::{Accepted, Body, ForecastRow, NewForecast, OpenWork, RequestsSent};
 #[cfg(feature = "testing")]
 pub use fuse::{Fuse, FuseMode};
 pub use lanes::{LaneHold, LaneOwner, Look, Member};

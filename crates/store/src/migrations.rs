@@ -70,6 +70,7 @@ twins! {
     8 "database server" "0008_database_server.sql";
     9 "verdicts" "0009_verdicts.sql";
     11 "breakers" "0011_breakers.sql";
+    13 "forecasts" "0013_forecasts.sql";
     10 "lengths" "0010_lengths.sql";
 }
 

@@ -11,6 +11,7 @@ use store::{Count, Store};
 use crate::cli::{Globals, RunArgs};
 use crate::config::Config;
 use crate::exit::{Code, Failure};
+use crate::forecasts::Keeper;
 use crate::opened;
 use crate::output::{print_json, say};
 use crate::progress::{Progress, plural};
@@ -109,7 +110,7 @@ pub(crate) async fn work(
     let clock = Arc::new(SystemClock);
     let (hands, reports) = Hands::new(&config.accounts, storage, clock.clone())
         .map_err(|error| Failure::new(Code::Error, error))?;
-    let accounts = config
+    let accounts: Vec<_> = config
         .accounts
         .iter()
         .map(|(account, _)| account.clone())
@@ -128,6 +129,7 @@ pub(crate) async fn work(
         stop: signals.stop.clone(),
     };
     let progress = Progress::start(store.clone(), batch.map(str::to_owned));
+    let forecasts = Keeper::start(store.clone(), accounts.clone());
     let mut failed = 0;
     let ended = engine::run(
         store.clone(),
@@ -139,6 +141,7 @@ pub(crate) async fn work(
         &mut |plan, _| failed += plan.moved.get(Status::Failed.as_str()).unwrap_or(&0),
     )
     .await;
+    forecasts.finish().await;
     drop(progress);
     let ended = ended?;
     Ok(Worked { ended, failed })

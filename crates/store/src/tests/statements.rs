@@ -10,6 +10,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
         crate::commit::all_statements(),
         crate::counts::all(),
         crate::doubt::all(),
+        crate::forecasts::all(),
         crate::inbox::all(),
         crate::insert::all(),
         crate::jobs::all(),
@@ -25,7 +26,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
 }
 
 /// Modules whose statements `every_statement` lists (`commit` and its three parts).
-const MODULES_WITH_STATEMENTS: usize = 16;
+const MODULES_WITH_STATEMENTS: usize = 17;
 
 #[tokio::test]
 async fn every_statement_prepares_on_both_databases() {
