@@ -5,6 +5,7 @@
 mod account;
 mod drive;
 mod error;
+mod latency;
 mod measure;
 mod naive;
 mod report;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use drive::vitrine;
 pub use error::BenchError;
+pub use latency::{Latency, LatencyReport, Spread, latency};
 pub use measure::{Measured, Window};
 pub use naive::{Loop, naive};
 pub use report::Report;

@@ -20,6 +20,7 @@ use store::{AccountPause, Epoch, LaneKey, Pause};
 use crate::breaker::{Breakers, UNAVAILABLE};
 use crate::jump::Jump;
 use crate::money::Balance;
+use crate::refusals::Refusals;
 
 /// Of the slots that reads and submits compete for, so many percent are the submits': a backlog of
 /// polls must not starve them (RELIABILITY.md section 6). Polls limit themselves by their price; the share
@@ -212,6 +213,8 @@ pub(crate) struct Lane {
     pub(crate) breakers: Breakers,
     /// Accounts that a person has paused: none of their jobs is submitted.
     pub(crate) paused: BTreeMap<String, AccountPause>,
+    /// Batches whose jobs are refused, and which of them are paused for it.
+    pub(crate) refusals: Refusals,
     /// Trust is earned: at the start, and after an unknown answer, one item goes at a time and waits
     /// for its answer, until one succeeds (DESIGN.md, Never twice).
     pub(crate) careful: bool,
@@ -263,6 +266,7 @@ impl Lane {
             pauses: BTreeMap::new(),
             breakers: Breakers::default(),
             paused: BTreeMap::new(),
+            refusals: Refusals::default(),
             careful: true,
             answers_are_ambiguous: false,
             parts: VecDeque::new(),

@@ -24,6 +24,7 @@ mod permit;
 mod planner;
 mod read;
 mod recover;
+mod refusals;
 mod rest;
 mod run;
 mod storage;

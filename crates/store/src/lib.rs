@@ -25,6 +25,7 @@ mod money;
 mod open;
 #[doc(hidden)]
 pub mod planted;
+mod refusals;
 mod server;
 mod sessions;
 mod sql;
@@ -45,5 +46,6 @@ pub use migrations::SchemaState;
 pub use model::*;
 pub use money::Sums;
 pub use open::{Options, Synchronous};
+pub use refusals::{BatchRefusals, RefusalsChange};
 pub use server::{AnotherServer, ServerIdentity, ServerReport};
 pub use watch::Watch;

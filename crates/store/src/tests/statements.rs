@@ -16,6 +16,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
         crate::lanes::all(),
         crate::ledger::all(),
         crate::lengths::all(),
+        crate::refusals::all(),
         crate::migrations::all(),
         crate::money::all(),
         crate::server::all(),
