@@ -37,7 +37,7 @@ pub use clock::{Clock, SystemClock};
 pub use disk::{DiskReserve, DiskWatch};
 pub use hands::{Hands, HandsOptions};
 pub use here::{Afloat, Here};
-pub use jump::Jump;
+pub use jump::{Jump, recall_jump};
 pub use permit::Permit;
 pub use planner::{Engine, Outlook};
 pub use rest::Rests;

@@ -20,7 +20,7 @@ use crate::disk::DiskWatch;
 use crate::fleet::Fleet;
 use crate::hands::Hands;
 use crate::here::{Afloat, Here};
-use crate::jump::{ClockWatch, Jump};
+use crate::jump::{ClockWatch, Jump, recall_jump};
 use crate::money::{PRICE_UNKNOWN, SPEND_CAP};
 use crate::planner::{Engine, Outlook};
 use crate::rest::Rests;
@@ -199,6 +199,7 @@ impl Runner<'_> {
         self.watch_the_clock();
         let now = self.clock.now();
         self.recognise(now).await?;
+        self.recall_jump(now).await?;
         let mut hold = self.store.take_lanes(&[], &self.options.owner, now).await?;
         let seed = self.options.seed ^ now.as_millis().unsigned_abs();
         let here = Here {
@@ -235,6 +236,8 @@ impl Runner<'_> {
             if let Some(jump) = self.watch_the_clock() {
                 engine.clock_jumped(jump);
                 look_at = Timestamp::default();
+                // Durable before the next request leaves: whoever comes after a crash must know it too.
+                self.recall_jump(self.clock.now()).await?;
             }
             let now = self.clock.now();
             if now >= look_at
@@ -300,6 +303,15 @@ impl Runner<'_> {
         );
         self.jump = Some(jump);
         self.jump
+    }
+
+    /// When this machine's wall clock was last set, also if that was before this process.
+    async fn recall_jump(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if let Some(since_boot) = self.clock.since_boot() {
+            let told = recall_jump(&self.store, since_boot, now).await?;
+            self.jump = told.or(self.jump);
+        }
+        Ok(())
     }
 
     /// Looks which server the database is on, and says so once if it is not the accepted one.

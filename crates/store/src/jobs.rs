@@ -107,7 +107,7 @@ macro_rules! next_in_turn {
                     select id from ", $table, " indexed by ", $table, "_next_of_all where ", waits!(), " \
                       and coalesce(account, '') = streams.stream \
                       and (run_at is null or run_at <= ?3) and (not_before is null or not_before <= ?3) \
-                    order by ", turn!(), " limit ?5 + min(1000, 1000 * json_array_length(?6))) \
+                    order by ", turn!(), " limit ?5 + 0 + min(1000, 1000 * json_array_length(?6))) \
                   where coalesce(j.batch, '') not in (select value from json_each(?6))), \
                 ranked (job, place) as ( \
                   select id, row_number() over ( \

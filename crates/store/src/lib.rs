@@ -6,6 +6,7 @@
 
 pub mod model;
 
+mod clocks;
 mod columns;
 mod commit;
 mod counts;
@@ -37,6 +38,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use clocks::MachineClock;
 pub use db::Store;
 pub use error::StoreError;
 #[cfg(feature = "testing")]

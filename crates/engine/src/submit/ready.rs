@@ -167,12 +167,13 @@ impl Engine {
         };
         let mut turns = std::collections::HashMap::new();
         let mut rank = Vec::with_capacity(ready.len());
-        // Rows come best first within a batch: the n-th of a batch waits for n more turns of it.
+        // Rows come best first within a batch: the n-th of a batch and priority waits for n more turns of it.
         for one in ready.iter() {
             let batch = one.job.batch.as_deref();
+            let priority = one.job.priority;
             let place = turns
-                .entry(batch.map(str::to_owned))
-                .or_insert_with(|| lane.turns_of(batch));
+                .entry((priority, batch.map(str::to_owned)))
+                .or_insert_with(|| lane.turns.of(priority, batch));
             rank.push((
                 one.id(),
                 (

@@ -18,3 +18,19 @@ create table batch_refusals (
     and (paused_at is null or paused_at is strftime('%Y-%m-%dT%H:%M:%fZ', paused_at))
   )
 ) strict;
+
+-- When each boot of a machine began, as its wall clock has it: by this a process that starts sees that somebody
+-- set the clock before, and that the request windows of minutes count as just used. The boot's name is the
+-- kernel's.
+create table machine_clocks (
+  boot text not null primary key,
+  began_at text not null,
+  -- The last time that it was set: the first moment by the new clock, and by how many milliseconds.
+  jumped_at text,
+  jumped_by integer,
+  constraint machine_clocks_jumps_are_whole check ((jumped_at is null) = (jumped_by is null)),
+  constraint machine_clocks_times_are_utc_with_milliseconds check (
+    (began_at is null or began_at is strftime('%Y-%m-%dT%H:%M:%fZ', began_at))
+    and (jumped_at is null or jumped_at is strftime('%Y-%m-%dT%H:%M:%fZ', jumped_at))
+  )
+) strict;

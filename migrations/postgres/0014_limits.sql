@@ -14,3 +14,15 @@ create table batch_refusals (
   primary key (account, batch),
   constraint batch_refusals_are_counted_from_one check (refusals > 0)
 );
+
+-- When each boot of a machine began, as its wall clock has it: by this a process that starts sees that somebody
+-- set the clock before, and that the request windows of minutes count as just used. The boot's name is the
+-- kernel's.
+create table machine_clocks (
+  boot text not null primary key,
+  began_at timestamptz not null,
+  -- The last time that it was set: the first moment by the new clock, and by how many milliseconds.
+  jumped_at timestamptz,
+  jumped_by bigint,
+  constraint machine_clocks_jumps_are_whole check ((jumped_at is null) = (jumped_by is null))
+);
