@@ -6,6 +6,7 @@ mod account;
 mod drive;
 mod error;
 mod foretell;
+mod latency;
 mod measure;
 mod naive;
 mod report;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use drive::vitrine;
 pub use error::BenchError;
+pub use latency::{Latency, LatencyReport, Spread, latency};
 pub use measure::{Forecast, Measured, Window};
 pub use naive::{Loop, naive};
 pub use report::Report;

@@ -6,6 +6,7 @@
 
 pub mod model;
 
+mod clocks;
 mod columns;
 mod commit;
 mod counts;
@@ -26,6 +27,7 @@ mod money;
 mod open;
 #[doc(hidden)]
 pub mod planted;
+mod refusals;
 mod server;
 mod sessions;
 mod sql;
@@ -37,6 +39,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use clocks::MachineClock;
 pub use db::Store;
 pub use error::StoreError;
 pub use forecasts::{Accepted, Body, ForecastRow, NewForecast, OpenWork, RequestsSent};
@@ -47,5 +50,6 @@ pub use migrations::SchemaState;
 pub use model::*;
 pub use money::Sums;
 pub use open::{Options, Synchronous};
+pub use refusals::{BatchRefusals, RefusalsChange};
 pub use server::{AnotherServer, ServerIdentity, ServerReport};
 pub use watch::Watch;

@@ -52,6 +52,10 @@ pub(crate) async fn run(globals: &Globals, args: &RunArgs) -> Result<Code, Failu
     };
     let worked = work(&config, &store, until, None, &signals).await?;
     let counts = store.counts(None).await?;
+    let refused = match &worked.ended {
+        Ended::Idle(outlook) => waiting_in_batches(&config, &store, outlook).await?,
+        Ended::Drained | Ended::Stopped => 0,
+    };
     store.close().await;
     for line in account(&counts) {
         say(line);
@@ -69,8 +73,14 @@ pub(crate) async fn run(globals: &Globals, args: &RunArgs) -> Result<Code, Failu
                     globals.command("accounts list")
                 ));
             }
+            if refused > 0 {
+                say(format!(
+                    "jobs of batches that are paused because many in a row were refused: {refused}\n  next: {}",
+                    globals.command("batch list")
+                ));
+            }
             let code = code_of(&outlook, worked.failed, &counts);
-            if paused > 0 && matches!(code, Code::Done | Code::CapReached) {
+            if paused + refused > 0 && matches!(code, Code::Done | Code::CapReached) {
                 Code::Unfinished
             } else {
                 code
@@ -241,21 +251,40 @@ pub(crate) fn unknown_accounts(counts: &[Count]) -> i64 {
 
 /// Pending jobs whose account a person has paused.
 fn waiting_for_resume(config: &Config, outlook: &Outlook, counts: &[Count]) -> i64 {
-    let is_paused = |count: &&Count| {
+    pending_of(config, counts, |account| {
+        outlook.paused.contains_key(account)
+    })
+}
+
+/// Pending jobs of batches that are paused because their jobs were refused.
+async fn waiting_in_batches(
+    config: &Config,
+    store: &Store,
+    outlook: &Outlook,
+) -> Result<i64, Failure> {
+    let mut waiting = 0;
+    for (name, batch) in &outlook.paused_batches {
+        let counts = store.counts(Some(batch)).await?;
+        waiting += pending_of(config, &counts, |account| account == name);
+    }
+    Ok(waiting)
+}
+
+/// Pending jobs that these accounts would take.
+fn pending_of(config: &Config, counts: &[Count], taken_by: impl Fn(&str) -> bool) -> i64 {
+    let takes = |count: &&Count| {
         config.accounts.iter().any(|(account, _)| {
             let names_it = match &count.account {
                 Some(name) => *name == account.name,
                 None => account.policy.takes_unnamed && account.provider == count.kind.provider(),
             };
-            names_it && outlook.paused.contains_key(&account.name)
+            names_it && taken_by(&account.name)
         })
     };
-    counts
+    let pending = counts
         .iter()
-        .filter(|count| count.status == Status::Pending)
-        .filter(is_paused)
-        .map(|count| count.jobs)
-        .sum()
+        .filter(|count| count.status == Status::Pending);
+    pending.filter(takes).map(|count| count.jobs).sum()
 }
 
 /// Pending jobs that wait for this reason.

@@ -17,6 +17,8 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
         crate::lanes::all(),
         crate::ledger::all(),
         crate::lengths::all(),
+        crate::refusals::all(),
+        crate::clocks::all(),
         crate::migrations::all(),
         crate::money::all(),
         crate::server::all(),
@@ -26,7 +28,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
 }
 
 /// Modules whose statements `every_statement` lists (`commit` and its three parts).
-const MODULES_WITH_STATEMENTS: usize = 17;
+const MODULES_WITH_STATEMENTS: usize = 19;
 
 #[tokio::test]
 async fn every_statement_prepares_on_both_databases() {
