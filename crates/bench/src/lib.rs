@@ -19,4 +19,4 @@ pub use measure::{Measured, Window};
 pub use naive::{Loop, naive};
 pub use report::Report;
 pub use run::Run;
-pub use scenario::{Lengths, Scenario, Tier, Wire};
+pub use scenario::{Lengths, Scenario, Tier, Trust, Wire};

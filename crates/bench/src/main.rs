@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use bench::{BenchError, Lengths, Report, Scenario, Tier, Wire};
+use bench::{BenchError, Lengths, Report, Scenario, Tier, Trust, Wire};
 use clap::{Args, Parser, Subcommand};
 use domain::Provider;
 
@@ -13,6 +13,7 @@ Examples:
   bench budget --lengths bimodal --seed 2
   bench budget --every 60 --jobs 200               an account that idles in between
   bench budget --webhooks --wire 0-3000
+  bench budget --webhooks --trust token
   bench budget --provider jakov --batch-size 10
   bench budget --provider jarai --tier standard --jobs 40
 ";
@@ -66,6 +67,9 @@ struct Budget {
     /// ProductAI: it calls our webhook (2 % of the calls lost, 3 % of the jobs end in a call without an id).
     #[arg(long)]
     webhooks: bool,
+    /// ProductAI: what these calls are worth, as the account's webhook_trust says.
+    #[arg(long, value_enum, default_value_t = Trust::Verify)]
+    trust: Trust,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -85,6 +89,7 @@ impl Budget {
             tier: self.tier,
             days: self.days,
             webhooks: self.webhooks,
+            trust: self.trust,
             ..usual
         }
     }

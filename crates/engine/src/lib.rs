@@ -13,6 +13,7 @@ mod doubt;
 mod draft;
 mod fleet;
 mod flight;
+mod fusion;
 mod hands;
 mod here;
 mod jump;
@@ -30,7 +31,7 @@ mod storage;
 mod submit;
 mod wishes;
 
-pub use account::{Account, CompleteAt, Limits, Policy, Polling, Timing};
+pub use account::{Account, CompleteAt, Limits, Policy, Polling, Timing, WebhookTrust};
 pub use act::{Act, CaptureTrouble, FlightId, Plan, Report, Said, Stored, Wanted};
 pub use clock::{Clock, SystemClock};
 pub use disk::{DiskReserve, DiskWatch};

@@ -72,8 +72,9 @@ impl Engine {
             ("resume", Some("credits")) => {
                 Some(self.resume(account, &[OUT_OF_CREDITS], now, draft))
             }
+            ("resume", Some("webhooks")) => Some(self.trust_webhooks(account, now, draft)),
             ("resume", Some(value)) => Some(format!(
-                "refused: resume takes no value, or credits, not {value:?}"
+                "refused: resume takes no value, credits or webhooks, not {value:?}"
             )),
             _ if documents_a_balance(account.provider) => {
                 if let Some(lane) = self.lanes.get_mut(&account.lane) {

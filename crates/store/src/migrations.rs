@@ -71,6 +71,7 @@ twins! {
     9 "verdicts" "0009_verdicts.sql";
     11 "breakers" "0011_breakers.sql";
     10 "lengths" "0010_lengths.sql";
+    12 "webhooks" "0012_webhooks.sql";
 }
 
 #[derive(serde::Deserialize)]

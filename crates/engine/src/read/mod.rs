@@ -9,5 +9,5 @@ mod learned;
 mod plan;
 
 pub(crate) use feedback::answered_of;
-pub(crate) use learned::Learned;
+pub(crate) use learned::{Learned, is_being_made};
 pub(crate) use plan::Ask;

@@ -12,6 +12,7 @@ use crate::account::Account;
 use crate::doubt::{can_be_proven, project_of};
 use crate::draft::{Draft, Intent};
 use crate::flight::{Flight, Purpose};
+use crate::fusion::SURELY_DONE;
 use crate::lane::Places;
 use crate::open::OpenJob;
 use crate::planner::{Engine, Wake, send};
@@ -63,6 +64,7 @@ impl Engine {
         self.plan_credits(key, read_group, now, draft, wake);
         let shared = read_group == submit_group;
         let (mut ready, more) = self.ready(key, submit_group, now, draft, wake).await?;
+        self.call_suspects(key, now, wake);
         self.plan_questions(key, read_group, shared, now, draft);
         let mut reads = self.due(key, now, wake);
         let mut waits = false;
@@ -130,8 +132,11 @@ impl Engine {
             };
             let (at, loss) = match &demand {
                 Some(demand) if open.job.work.cancel.is_none() && !open.called_for => {
-                    self.learned.question(open, account, demand, now)
+                    let learned = &mut self.learned;
+                    Self::silent_until(&self.channels, learned, open, account, demand)
+                        .unwrap_or_else(|| learned.question(open, account, demand, now))
                 }
+                _ if open.called_for => (open.next_read, SURELY_DONE),
                 _ => (open.next_read, 0),
             };
             // The question after the deadline decides whether it is given up.
