@@ -76,6 +76,13 @@ impl Engine {
         true
     }
 
+    /// Whether a webhook said that this job is done, and no read has said otherwise. Each job is read once for that,
+    /// so that these reads are never more than its submits, and need no bound of their own.
+    pub(crate) fn is_rung(&self, job: JobId) -> bool {
+        let open = self.open.get(&job);
+        open.is_some_and(|open| open.told.rung_at.is_some() && !open.told.early)
+    }
+
     /// When to ask about a job whose webhook would have come: when it is likelier lost than still to come,
     /// and as much later as a question is worth. `None`: its webhook is not relied on.
     pub(crate) fn silent_until(

@@ -70,7 +70,9 @@ impl Engine {
         let mut waits = false;
         while !reads.is_empty() || !ready.is_empty() {
             self.set_aside_over_cap(&mut ready, now, draft);
-            let owes = shared && self.group_owes_a_submit(key, read_group);
+            let owes = shared
+                && self.group_owes_a_submit(key, read_group)
+                && !reads.front().is_some_and(|read| self.is_rung(read.2));
             if reads.is_empty() && ready.is_empty() {
                 break;
             }
