@@ -110,6 +110,8 @@ pub(crate) struct Group {
     followed: u32,
     /// The time between two requests at the limit of the shortest window.
     spacing: Option<Duration>,
+    /// When the last request left.
+    last: Option<Timestamp>,
     submits: u64,
     reads: u64,
     /// When the submits of the shortest window left.
@@ -136,6 +138,7 @@ impl Group {
             pace: Pace::new(windows),
             followed: 1_000,
             spacing: spacing(windows),
+            last: None,
             submits: 0,
             reads: 0,
             submitted: VecDeque::new(),
@@ -165,7 +168,13 @@ impl Group {
         self.submits * 100 < SUBMIT_SHARE_PERCENT * (self.submits + self.reads + 1)
     }
 
+    /// When the next request would leave if all left evenly, at the limit of the shortest window.
+    pub(crate) fn evenly(&self) -> Option<Timestamp> {
+        Some(self.last? + self.spacing?)
+    }
+
     fn count(&mut self, is_submit: bool, at: Timestamp) {
+        self.last = Some(at);
         if is_submit {
             self.submits += 1;
             self.submitted.push_back(at);

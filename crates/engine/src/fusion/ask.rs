@@ -83,6 +83,28 @@ impl Engine {
         open.is_some_and(|open| open.told.rung_at.is_some() && !open.told.early)
     }
 
+    /// Whether a submit that leaves now would leave no place for what webhooks call for. Under a backlog each
+    /// place is used as soon as it is free, so that what left in a burst leaves in one again a window later, and
+    /// nothing in between: submits leave evenly, and a read that is called for finds a place soon.
+    pub(crate) fn crowds_reads(
+        &self,
+        key: &LaneKey,
+        group: &str,
+        now: Timestamp,
+        wake: &mut Wake,
+    ) -> bool {
+        let Some(lane) = self.lanes.get(key).filter(|lane| lane.backlog) else {
+            return false;
+        };
+        let rings = |account: &String| self.channels.loss(account).is_some();
+        if !lane.accounts.iter().any(rings) {
+            return false;
+        }
+        let next = lane.group(group).and_then(crate::lane::Group::evenly);
+        let later = next.filter(|next| *next > now);
+        later.inspect(|later| wake.at(*later)).is_some()
+    }
+
     /// When to ask about a job whose webhook would have come: when it is likelier lost than still to come,
     /// and as much later as a question is worth. `None`: its webhook is not relied on.
     pub(crate) fn silent_until(

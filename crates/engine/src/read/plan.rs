@@ -78,7 +78,8 @@ impl Engine {
             }
             let submit_first = reads.is_empty() || (!ready.is_empty() && (!shared || owes));
             if submit_first {
-                if !self.submit_has_room(key, submit_group, &mut ready, now, wake) {
+                let crowds = self.crowds_reads(key, submit_group, now, wake);
+                if crowds || !self.submit_has_room(key, submit_group, &mut ready, now, wake) {
                     waits |= !ready.is_empty();
                     ready.clear();
                     continue;
