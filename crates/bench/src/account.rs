@@ -8,12 +8,12 @@ use domain::{
     Caps, Defaults, DescriptionInput, ImageInput, Input, Models, Prices, ProductionInput, Provider,
     Window,
 };
-use engine::{Account, CompleteAt, Limits, Policy, Polling, Timing};
+use engine::{Account, CompleteAt, Limits, Policy, Polling, Timing, WebhookTrust};
 use providers::Client;
 use store::{LaneKey, NewJob};
 
 use crate::error::BenchError;
-use crate::scenario::{BASE, Scenario};
+use crate::scenario::{BASE, Scenario, Trust};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -53,6 +53,10 @@ pub(crate) fn account(
         policy: Policy {
             takes_unnamed: true,
             complete_at: CompleteAt::Published,
+            webhook_trust: match scenario.trust {
+                Trust::Verify => WebhookTrust::Verify,
+                Trust::Token => WebhookTrust::Token,
+            },
             retry_failed: 0,
             resubmit_in_doubt: false,
             batch_size: scenario.batch_size,

@@ -255,8 +255,9 @@ impl World<'_> {
                 continue;
             };
             let body = String::from_utf8_lossy(&hook.body).into_owned();
+            let key = event.stored_under(self.now);
             self.store
-                .add_webhook(&self.account.name, &event.dedupe_key, &body, self.now)
+                .add_verified_webhook(&self.account.name, &key, &body, self.now)
                 .await?;
             self.provider
                 .webhook_answered(now, hook.delivery_no, Some(200));

@@ -22,4 +22,4 @@ pub use measure::{Forecast, Measured, Window};
 pub use naive::{Loop, naive};
 pub use report::Report;
 pub use run::{Foretold, Run};
-pub use scenario::{Lengths, Scenario, Tier, Wire};
+pub use scenario::{Lengths, Scenario, Tier, Trust, Wire};

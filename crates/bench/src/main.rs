@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench::{BenchError, Latency, Lengths, Report, Scenario, Tier, Wire};
+use bench::{BenchError, Latency, Lengths, Report, Scenario, Tier, Trust, Wire};
 use clap::{Args, Parser, Subcommand};
 use domain::Provider;
 use serde::Serialize;
@@ -17,6 +17,7 @@ Examples:
   bench budget --lengths bimodal --seed 2
   bench budget --every 60 --jobs 200               an account that idles in between
   bench budget --webhooks --wire 0-3000
+  bench budget --webhooks --trust token
   bench budget --provider jakov --batch-size 10
   bench budget --provider jarai --tier standard --jobs 40
   bench latency                                    from another program's INSERT to the wire
@@ -92,6 +93,9 @@ struct Budget {
     /// ProductAI: it calls our webhook (2 % of the calls lost, 3 % of the jobs end in a call without an id).
     #[arg(long)]
     webhooks: bool,
+    /// ProductAI: what these calls are worth, as the account's webhook_trust says.
+    #[arg(long, value_enum, default_value_t = Trust::Verify)]
+    trust: Trust,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -112,6 +116,7 @@ impl Budget {
             tier: self.tier,
             days: self.days,
             webhooks: self.webhooks,
+            trust: self.trust,
             ..usual
         }
     }

@@ -55,6 +55,16 @@ impl Tier {
     }
 }
 
+/// What the account's `webhook_trust` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// A webhook is a reason to read its job.
+    Verify,
+    /// A webhook ends its job, but for the few that are checked.
+    Token,
+}
+
 /// How long a request is on its way, and its answer on the way back: evenly between the two, in
 /// milliseconds, drawn for each way anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -132,6 +142,8 @@ pub struct Scenario {
     /// ProductAI: it calls our webhook; 2 % of the calls are lost, and 3 % of the jobs fail, whose calls
     /// name no job.
     pub webhooks: bool,
+    /// ProductAI: what these calls are worth.
+    pub trust: Trust,
 }
 
 impl Scenario {
@@ -158,6 +170,7 @@ impl Scenario {
             tier: Tier::Free,
             days: 1,
             webhooks: false,
+            trust: Trust::Verify,
         }
     }
 
@@ -173,6 +186,8 @@ impl Scenario {
             "--lengths is for --provider productai"
         } else if !productai && self.webhooks {
             "--webhooks is for --provider productai"
+        } else if self.trust == Trust::Token && !self.webhooks {
+            "--trust token needs --webhooks"
         } else if self.days == 0 || self.days > 30 {
             "write 1 to 30 for --days"
         } else {
@@ -191,10 +206,10 @@ impl Scenario {
                     Lengths::Bimodal => "70 % 15 s, 30 % 90 s",
                     Lengths::Drift => "lognormal, median 30 s, from half-way on 12 s",
                 };
-                let hooks = if self.webhooks {
-                    "webhooks"
-                } else {
-                    "polls only"
+                let hooks = match (self.webhooks, self.trust) {
+                    (false, _) => "polls only",
+                    (true, Trust::Verify) => "webhooks that are verified",
+                    (true, Trust::Token) => "webhooks that are believed",
                 };
                 format!(
                     "15 requests/min, {law}, {hooks}, at most {} running",
@@ -237,9 +252,11 @@ impl Scenario {
     }
 
     /// The most jobs a minute that the documented limits allow with one read for each job (JAKOV: with
-    /// none, since one answer can tell of many); none where a day's limit binds.
+    /// none, since one answer can tell of many; with none either where webhooks are believed); none where a
+    /// day's limit binds.
     pub(crate) fn most_per_minute(&self) -> Option<f64> {
         match self.provider {
+            Provider::Productai if self.trust == Trust::Token => Some(15.0),
             Provider::Productai => Some(7.5),
             Provider::Jakov => Some(100.0 * self.batch_size as f64),
             Provider::Jarai => None,

@@ -46,6 +46,17 @@ pub enum CompleteAt {
     AwaitingApproval,
 }
 
+/// What a webhook without a signature is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WebhookTrust {
+    /// A reason to read its job.
+    #[default]
+    Verify,
+    /// A success that came through the path that nobody can guess ends its job; few are held against a read,
+    /// and one that was not true ends this until a person says otherwise.
+    Token,
+}
+
 /// The account's rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -53,6 +64,8 @@ pub struct Policy {
     pub takes_unnamed: bool,
     /// Where a production counts as done.
     pub complete_at: CompleteAt,
+    /// ProductAI, which signs nothing: what its webhooks are worth.
+    pub webhook_trust: WebhookTrust,
     /// How often a job that was accepted, and then failed, may be paid for again.
     pub retry_failed: u32,
     /// Submit a job in doubt again by itself, knowing that it may be charged twice.

@@ -332,7 +332,7 @@ fn planned(account: &Account, curve: &Curve, pending: f64, running: f64) -> Opti
         limit: window.limit,
         window: window.length,
     };
-    let price = demand.price(curve.mean(), floor);
+    let price = demand.price(curve.mean(), floor, account.polling.delay_per_poll);
     Plan::new(curve, price, floor).questions()
 }
 

@@ -14,6 +14,7 @@ mod draft;
 mod fleet;
 mod flight;
 pub mod forecast;
+mod fusion;
 mod hands;
 mod here;
 mod jump;
@@ -33,7 +34,7 @@ mod storage;
 mod submit;
 mod wishes;
 
-pub use account::{Account, CompleteAt, Limits, Policy, Polling, Timing};
+pub use account::{Account, CompleteAt, Limits, Policy, Polling, Timing, WebhookTrust};
 pub use act::{Act, CaptureTrouble, FlightId, Plan, Report, Said, Stored, Wanted};
 pub use clock::{Clock, SystemClock};
 pub use disk::{DiskReserve, DiskWatch};

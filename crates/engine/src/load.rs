@@ -68,6 +68,7 @@ impl Engine {
             open: BTreeMap::new(),
             flights: BTreeMap::new(),
             sources: BTreeMap::new(),
+            channels: crate::fusion::Channels::default(),
             learned: crate::read::Learned::default(),
             doubts: Doubts::default(),
             ids: Ids::seeded(seed),

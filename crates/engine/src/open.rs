@@ -62,6 +62,8 @@ pub(crate) struct OpenJob {
     pub(crate) loss: i64,
     /// Somebody said that it is done: it is asked about as soon as it may be.
     pub(crate) called_for: bool,
+    /// What webhooks said about it.
+    pub(crate) told: crate::fusion::Told,
     /// Its age counts from here: when its submit was planned.
     pub(crate) taken_at: Timestamp,
     /// When it was last heard not to be done.
@@ -107,6 +109,7 @@ impl OpenJob {
             ask_at: now,
             loss: 0,
             called_for: false,
+            told: crate::fusion::Told::default(),
             taken_at,
             unfinished_at: None,
             floor: now,

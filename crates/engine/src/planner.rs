@@ -64,6 +64,8 @@ pub struct Engine {
     pub(crate) sources: BTreeMap<JobId, Source>,
     /// How long jobs take.
     pub(crate) learned: crate::read::Learned,
+    /// What webhooks are worth.
+    pub(crate) channels: crate::fusion::Channels,
     /// What may settle a doubt.
     pub(crate) doubts: Doubts,
     pub(crate) ids: Ids,
@@ -388,6 +390,7 @@ impl Engine {
         if let Some(lost) = self.lanes.remove(lane) {
             self.money.forget(&lost.accounts);
             self.learned.forget(&lost.accounts);
+            self.channels.forget(&lost.accounts);
         }
         // The answer to a paid POST is a fact, whoever reads it: it is still appended.
         self.flights

@@ -73,10 +73,11 @@ impl Engine {
             ("resume", Some("credits")) => {
                 Some(self.resume(account, &[OUT_OF_CREDITS], now, draft))
             }
+            ("resume", Some("webhooks")) => Some(self.trust_webhooks(account, now, draft)),
             ("resume", Some(value)) => Some(match value.strip_prefix(BATCH) {
                 Some(batch) => self.resume_batch(account, batch, draft),
                 None => format!(
-                    "refused: resume takes no value, credits, or batch: and a name, not {value:?}"
+                    "refused: resume takes no value, credits, webhooks, or batch: and a name, not {value:?}"
                 ),
             }),
             _ if documents_a_balance(account.provider) => {

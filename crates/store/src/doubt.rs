@@ -14,19 +14,21 @@ use crate::{Store, StoreError};
 statements! {
     WEBHOOKS_IN_STATE: Sql = Sql {
         sqlite: "select json_object('id', id, 'account', account, 'dedupe_key', dedupe_key, \
-              'received_at', received_at, 'body', body, 'note', note) \
+              'received_at', received_at, 'body', body, 'note', note, \
+              'verified', json(case when verified then 'true' else 'false' end)) \
             from webhook_inbox where state in ('open', 'parked') and state = ?1 \
               and account in (select value from json_each(?2)) order by id limit ?3 + 0",
-        postgres: "select row_to_json(r)::text from (select id, account, dedupe_key, received_at, body, note \
+        postgres: "select row_to_json(r)::text from (select id, account, dedupe_key, received_at, body, note, verified \
             from webhook_inbox where state in ('open', 'parked') and state = $1 \
               and account in (select jsonb_array_elements_text($2::jsonb)) order by id limit $3) r",
     };
     IGNORED_WEBHOOKS: Sql = Sql {
         sqlite: "select json_object('id', id, 'account', account, 'dedupe_key', dedupe_key, \
-              'received_at', received_at, 'body', body, 'note', note) \
+              'received_at', received_at, 'body', body, 'note', note, \
+              'verified', json(case when verified then 'true' else 'false' end)) \
             from webhook_inbox where state = 'ignored' and decided_at >= ?1 \
               and account in (select value from json_each(?2)) order by decided_at desc, id limit ?3 + 0",
-        postgres: "select row_to_json(r)::text from (select id, account, dedupe_key, received_at, body, note \
+        postgres: "select row_to_json(r)::text from (select id, account, dedupe_key, received_at, body, note, verified \
             from webhook_inbox where state = 'ignored' and decided_at >= $1::timestamptz \
               and account in (select jsonb_array_elements_text($2::jsonb)) order by decided_at desc, id limit $3) r",
     };

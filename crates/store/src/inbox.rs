@@ -32,17 +32,19 @@ statements! {
             returning json_build_object('id', id)::text",
     };
     ADD_WEBHOOK: Sql = Sql {
-        sqlite: "insert into webhook_inbox (account, dedupe_key, received_at, body) values (?1, ?2, ?3, ?4) \
+        sqlite: "insert into webhook_inbox (account, dedupe_key, received_at, body, verified) \
+            values (?1, ?2, ?3, ?4, ?5 + 0) \
             on conflict do nothing",
-        postgres: "insert into webhook_inbox (account, dedupe_key, received_at, body) \
-            values ($1, $2, $3::timestamptz, $4) \
+        postgres: "insert into webhook_inbox (account, dedupe_key, received_at, body, verified) \
+            values ($1, $2, $3::timestamptz, $4, $5::bigint = 1) \
             on conflict do nothing",
     };
     OPEN_WEBHOOKS: Sql = Sql {
         sqlite: "select json_object('id', id, 'account', account, 'dedupe_key', dedupe_key, \
-              'received_at', received_at, 'body', body) \
+              'received_at', received_at, 'body', body, \
+              'verified', json(case when verified then 'true' else 'false' end)) \
             from webhook_inbox where state in ('open', 'parked') order by id limit ?1 + 0",
-        postgres: "select row_to_json(r)::text from (select id, account, dedupe_key, received_at, body \
+        postgres: "select row_to_json(r)::text from (select id, account, dedupe_key, received_at, body, verified \
             from webhook_inbox where state in ('open', 'parked') order by id limit $1) r",
     };
     PAUSES: Sql = Sql {
@@ -117,7 +119,8 @@ impl Store {
         Ok(id)
     }
 
-    /// Stores a webhook before it is answered. `false`: it is there already, and nothing changed.
+    /// Stores a webhook that carried no secret of the account, before it is answered: a hint at the most.
+    /// `false`: it is there already, and nothing changed.
     ///
     /// # Errors
     /// When it is not durable; the provider must not be told that it is.
@@ -128,7 +131,40 @@ impl Store {
         body: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let args = vec![text(account), text(dedupe_key), now.into(), text(body)];
+        self.store_webhook([account, dedupe_key, body], false, now)
+            .await
+    }
+
+    /// As [`Store::add_webhook`], for one that the route has verified: by its signature, or by the path
+    /// that nobody can guess.
+    ///
+    /// # Errors
+    /// When it is not durable; the provider must not be told that it is.
+    pub async fn add_verified_webhook(
+        &self,
+        account: &str,
+        dedupe_key: &str,
+        body: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.store_webhook([account, dedupe_key, body], true, now)
+            .await
+    }
+
+    async fn store_webhook(
+        &self,
+        [account, dedupe_key, body]: [&str; 3],
+        verified: bool,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let verified = Arg::Int(verified.into());
+        let args = vec![
+            text(account),
+            text(dedupe_key),
+            now.into(),
+            text(body),
+            verified,
+        ];
         let added = self
             .write(move |mut tx| {
                 Box::pin(async move { tx.run(&ADD_WEBHOOK, args).await.map(End::Commit) })

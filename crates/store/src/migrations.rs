@@ -71,6 +71,7 @@ twins! {
     9 "verdicts" "0009_verdicts.sql";
     10 "lengths" "0010_lengths.sql";
     11 "breakers" "0011_breakers.sql";
+    12 "webhooks" "0012_webhooks.sql";
     13 "forecasts" "0013_forecasts.sql";
     14 "limits" "0014_limits.sql";
 }

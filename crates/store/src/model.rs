@@ -329,6 +329,8 @@ pub struct Webhook {
     pub received_at: Timestamp,
     /// The raw body.
     pub body: String,
+    /// Whether the route found the account's secret in it: a signature, or the path that nobody can guess.
+    pub verified: bool,
     /// What was noted about it, if it waits for its job.
     #[serde(default)]
     pub note: Option<String>,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::{Caps, Defaults, JobKind, Model, Models, Prices, Provider};
-use engine::{Account, CompleteAt, HandsOptions, Policy};
+use engine::{Account, CompleteAt, HandsOptions, Policy, WebhookTrust};
 use providers::Client;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -360,6 +360,16 @@ fn policy(
             ));
         }
     };
+    let webhook_trust = match raw.webhook_trust.as_deref() {
+        None | Some("verify") => WebhookTrust::Verify,
+        Some("token") => WebhookTrust::Token,
+        Some(other) => {
+            return Err(ConfigError::setting(
+                of("webhook_trust"),
+                format!("{other:?} is neither verify nor token"),
+            ));
+        }
+    };
     let resubmit_in_doubt = match raw.in_doubt.as_deref() {
         None | Some("hold") => false,
         Some("resubmit") => true,
@@ -385,6 +395,7 @@ fn policy(
     Ok(Policy {
         takes_unnamed: raw.default || only_one,
         complete_at,
+        webhook_trust,
         retry_failed: raw.retry_failed.unwrap_or(0),
         resubmit_in_doubt,
         batch_size: batch_size as usize,

@@ -1,6 +1,5 @@
 //! The inbox of webhooks, as far as evidence goes. The route that stores them checked the signature
-//! where there is one. A webhook of a job that runs is a hint to read it, as early as its provider allows;
-//! one of a job that no ledger row knows waits here while something is in doubt, else it is a stranger's.
+//! where there is one. A webhook of a job that runs is `fusion`'s; one of a job that no ledger row knows waits here while something is in doubt, else it is a stranger's.
 //!
 //! Forward only: a row goes from `open` to `parked`, `done` or `ignored` once, and whatever comes again
 //! changes nothing. The note of a parked row holds what the one read told, so that no restart reads twice.
@@ -137,24 +136,30 @@ impl Engine {
             }
         };
         let Some(remote_id) = event.remote_id.clone() else {
-            let state = if event.kind == WebhookKind::SomethingFailed {
-                "done"
+            let (state, note) = if event.kind == WebhookKind::SomethingFailed {
+                self.channels.of(&account.name).alarm(hook.received_at);
+                (
+                    "done",
+                    "some job failed: those that may be the one are asked",
+                )
             } else {
-                "ignored"
+                ("ignored", "it names no job")
             };
-            settle(state, "it names no job".to_owned());
+            settle(state, note.to_owned());
             return Ok(());
         };
-        if let Some(job) = self.hint(&key, &remote_id) {
-            settle("done", format!("a hint to read {job}"));
+        if let Some(note) = self.hear_of_open(&key, &account, &event, hook, now, draft) {
+            draft.webhook(decided(hook.id, "done", note, now));
             return Ok(());
         }
+        self.channels.of(&account.name).rang_late(&remote_id);
         let known = self
             .store
             .submissions_of_remotes(account.provider.kind(), std::slice::from_ref(&remote_id))
             .await?;
         if let Some(row) = known.first() {
-            settle("done", format!("about {}, which is over", row.job));
+            let note = format!("about {}, which is over", row.job);
+            draft.webhook(decided(hook.id, "done", note, now));
             return Ok(());
         }
         let Some(found) = unclaimed_of(event, &account, hook) else {
@@ -163,20 +168,6 @@ impl Engine {
         let (state, note) = self.take_in(&key, found, now, draft);
         draft.webhook(decided(hook.id, state, note, now));
         Ok(())
-    }
-
-    /// A job that runs is read as early as its provider allows, never sooner.
-    fn hint(&mut self, key: &LaneKey, remote_id: &str) -> Option<domain::JobId> {
-        let accounts = &self.accounts;
-        let open = self.open.values_mut().find(|open| {
-            let ours = accounts.get(&open.account).is_some_and(|a| a.lane == *key);
-            ours && open
-                .remote_id()
-                .is_some_and(|id| id.eq_ignore_ascii_case(remote_id))
-        })?;
-        open.next_read = open.next_read.min(open.floor);
-        open.called_for = true;
-        Some(open.id())
     }
 
     /// A remote job that no ledger row knows: kept if it may be ours. Says what becomes of its row.

@@ -76,10 +76,15 @@ impl Engine {
                 self.ask_again(&account, job, at);
             }
             (Flight::Status { purpose, .. }, Outcome::Status(remote)) => {
-                if *purpose == Purpose::Link {
-                    self.see_link(&account, job, remote, at);
-                } else {
-                    self.see_remote(lane, &account, job, remote, at, draft);
+                let about = (job, *purpose);
+                let goes_on = self.compare(lane, &account, about, remote, at, draft);
+                match purpose {
+                    _ if !goes_on => {}
+                    Purpose::Link if self.only_told(job) => {
+                        self.see_told(lane, &account, job, remote, at, draft);
+                    }
+                    Purpose::Link => self.see_link(&account, job, remote, at),
+                    Purpose::Poll => self.see_remote(lane, &account, job, remote, at, draft),
                 }
             }
             (Flight::Deliverables { .. }, Outcome::Deliverables(list)) => {

@@ -130,6 +130,11 @@ impl Learned {
                 known.told = true;
                 known.lengths.took(length);
             }
+            // A webhook came right after the end, and it is the webhook that is waited for.
+            None if open.told.rung_at.is_some() => {
+                let rung = open.told.rung_at.unwrap_or(at);
+                known.lengths.took(rung.since(open.taken_at));
+            }
             None => {
                 let after = open.unfinished_at.map(|at| at.since(open.taken_at));
                 known.lengths.ended_between(after.unwrap_or_default(), by);
@@ -143,6 +148,11 @@ impl Learned {
         let known = self.of(open, account);
         known.lengths.outlasted(at.since(open.taken_at));
         known.learned();
+    }
+
+    /// What is known of how long this job takes.
+    pub(crate) fn curve(&mut self, open: &OpenJob, account: &Account) -> &Curve {
+        &self.of(open, account).curve
     }
 
     pub(crate) fn mean(&self, account: &Account) -> Duration {

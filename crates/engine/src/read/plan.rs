@@ -13,6 +13,7 @@ use crate::account::Account;
 use crate::doubt::{can_be_proven, project_of};
 use crate::draft::{Draft, Intent};
 use crate::flight::{Flight, Purpose};
+use crate::fusion::SURELY_DONE;
 use crate::lane::Places;
 use crate::open::OpenJob;
 use crate::planner::{Engine, Wake, send};
@@ -65,6 +66,7 @@ impl Engine {
         self.plan_credits(key, read_group, now, draft, wake);
         let shared = read_group == submit_group;
         let (mut ready, more) = self.ready(key, submit_group, now, draft, wake).await?;
+        self.call_suspects(key, now, wake);
         let mut day = self.day_of(key, read_group, now).filter(|_| shared);
         self.plan_questions(key, read_group, shared, day.as_ref(), now, draft);
         let slot = self
@@ -76,7 +78,9 @@ impl Engine {
         let mut waits = false;
         while !reads.is_empty() || !ready.is_empty() {
             self.set_aside_over_cap(&mut ready, now, draft);
-            let owes = shared && self.group_owes_a_submit(key, read_group);
+            let owes = shared
+                && self.group_owes_a_submit(key, read_group)
+                && !reads.front().is_some_and(|read| self.is_rung(read.2));
             if reads.is_empty() && ready.is_empty() {
                 break;
             }
@@ -163,8 +167,11 @@ impl Engine {
             };
             let (at, loss) = match &demand {
                 Some(demand) if open.job.work.cancel.is_none() && !open.called_for => {
-                    self.learned.question(open, account, demand, day, now)
+                    let learned = &mut self.learned;
+                    Self::silent_until(&self.channels, learned, open, account, demand)
+                        .unwrap_or_else(|| learned.question(open, account, demand, day, now))
                 }
+                _ if open.called_for => (open.next_read, SURELY_DONE),
                 _ => (open.next_read, 0),
             };
             // The question after the deadline decides whether it is given up.

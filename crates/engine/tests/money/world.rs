@@ -139,6 +139,7 @@ fn account(name: &str, provider: Provider, spend: Caps, rule: InDoubt) -> Accoun
         policy: Policy {
             takes_unnamed: false,
             complete_at: CompleteAt::Published,
+            webhook_trust: engine::WebhookTrust::Verify,
             retry_failed: 1,
             resubmit_in_doubt: rule == InDoubt::Resubmit,
             batch_size: 4,

@@ -36,6 +36,7 @@ fn account(name: &str, provider: Provider, path: &str, key: &str, groups: Limits
         policy: Policy {
             takes_unnamed: true,
             complete_at: CompleteAt::Published,
+            webhook_trust: engine::WebhookTrust::Verify,
             retry_failed: 0,
             resubmit_in_doubt: false,
             batch_size: 4,

@@ -31,6 +31,18 @@ pub struct WebhookEvent {
     pub kind: WebhookKind,
 }
 
+impl WebhookEvent {
+    /// The key under which a delivery that came at this moment is stored. A call that names no job is an event
+    /// of its own each time, though its body never differs: the moment tells them apart.
+    #[must_use]
+    pub fn stored_under(&self, received_at: Timestamp) -> String {
+        match self.kind {
+            WebhookKind::SomethingFailed => format!("{}:{received_at}", self.dedupe_key),
+            _ => self.dedupe_key.clone(),
+        }
+    }
+}
+
 /// What an event means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WebhookKind {

@@ -22,10 +22,10 @@ macro_rules! description_result {
 
 macro_rules! image_result {
     (sqlite) => {
-        ", result_url = coalesce(c.value ->> 'result_url', t.result_url)"
+        ", result_url = nullif(coalesce(c.value ->> 'result_url', t.result_url), '')"
     };
     (postgres) => {
-        ", result_url = coalesce(c.result_url, t.result_url)"
+        ", result_url = nullif(coalesce(c.result_url, t.result_url), '')"
     };
 }
 

@@ -217,7 +217,7 @@ pub struct JobChange {
     pub warning: Option<String>,
     /// The text; `None` leaves what is there.
     pub description: Option<String>,
-    /// The link; `None` leaves what is there.
+    /// The link; `None` leaves what is there, and an empty one removes it.
     pub result_url: Option<String>,
     /// When this happened.
     pub at: Timestamp,

@@ -134,6 +134,8 @@ async fn hear(fresh: &Fresh, epoch: Epoch, first: &Job, second: &Job) {
         .await
         .unwrap();
     store.add_webhook("texts", "k", "{}", at(1)).await.unwrap();
+    let verified = store.add_verified_webhook("texts", "v", "{}", at(2));
+    verified.await.unwrap();
 }
 
 /// Each row of a table as JSON, times as text of one form.
@@ -177,6 +179,9 @@ fn normal(mut row: serde_json::Value) -> serde_json::Value {
             *value = serde_json::Value::Null;
         } else if let Ok(moment) = moment {
             *value = moment.to_string().into();
+        } else if let ("verified", Some(number)) = (name.as_str(), value.as_i64()) {
+            // SQLite has no truth values.
+            *value = (number == 1).into();
         } else if ["detail", "verdicts"].contains(&name.as_str()) && !text.is_empty() {
             *value = serde_json::from_str(&text).unwrap();
         }

@@ -1,0 +1,3 @@
+-- Whether the route that took a webhook found the account's own secret in it: a signature over these bytes, or the
+-- path that nobody can guess. What came without is a hint at the most, whatever it says.
+alter table webhook_inbox add column verified boolean not null default false;
