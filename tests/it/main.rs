@@ -17,6 +17,8 @@ mod inserts;
 #[cfg(test)]
 mod kill_loop;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod money;
 #[cfg(test)]
 mod pauses;

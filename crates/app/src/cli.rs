@@ -38,6 +38,12 @@ Examples:
   vitrine accounts resume shots
 ";
 
+const BATCH_EXAMPLES: &str = "\
+Examples:
+  vitrine batch                                   batches whose jobs are refused, and which are paused
+  vitrine batch resume spring
+";
+
 const DEMO_EXAMPLES: &str = "\
 Examples:
   vitrine demo                      a catalog of made-up products
@@ -131,6 +137,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<AccountsCommand>,
     },
+    /// Which batches have jobs that were refused in a row; let one that is paused for it go on.
+    #[command(before_help = BATCH_EXAMPLES)]
+    Batch {
+        /// Without one: list.
+        #[command(subcommand)]
+        command: Option<BatchCommand>,
+    },
     /// Look at what the start of a worker looks at: the keys, the database's server, the disks.
     Doctor(DoctorArgs),
     /// Serve the three simulated providers.
@@ -211,6 +224,23 @@ pub(crate) enum AccountsCommand {
         /// As the config names them.
         #[arg(required = true, value_name = "ACCOUNT")]
         accounts: Vec<String>,
+    },
+}
+
+/// Of `batch`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BatchCommand {
+    /// List the batches whose last jobs were refused. The twentieth refusal in a row pauses a batch.
+    List,
+    /// Let batches that are paused go on, when what was wrong with their rows is mended. What was refused
+    /// stays failed: see `jobs retry`.
+    Resume {
+        /// As the rows name them.
+        #[arg(required = true, value_name = "BATCH")]
+        batches: Vec<String>,
+        /// Only the jobs of this account.
+        #[arg(long)]
+        account: Option<String>,
     },
 }
 

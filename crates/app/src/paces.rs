@@ -1,11 +1,13 @@
 //! Groups of endpoints whose limit is used only in part, because the provider said "too many" (429) lately.
 //! The pace follows from the ledger of requests, as the worker's own does.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::{Pace, Shape, Timestamp, Window};
+use engine::Account;
 use serde::Serialize;
-use store::{Store, TooMany};
+use store::{Store, StoreError, TooMany};
 
 use crate::config::Config;
 use crate::exit::Failure;
@@ -49,6 +51,27 @@ pub(crate) async fn read(
         }
     }
     Ok(slowed)
+}
+
+/// The pace of each group of an account that follows less than its limit, in thousandths.
+pub(crate) async fn thousandths(
+    store: &Store,
+    account: &Account,
+    now: Timestamp,
+) -> Result<BTreeMap<String, u32>, StoreError> {
+    let groups = &account.limits.groups;
+    let paces = groups.iter().filter_map(|(_, windows)| Pace::new(windows));
+    let memory = paces.map(|pace| pace.memory()).max().unwrap_or_default();
+    let lane = std::slice::from_ref(&account.lane);
+    let heard = store.too_many(lane, now.before(memory)).await?;
+    let of = |(name, windows): &(String, Vec<Window>)| {
+        let mut pace = Pace::new(windows)?;
+        for answer in heard.iter().filter(|answer| answer.endpoints == *name) {
+            pace.too_many(answer.sent_at.min(now), answer.answered_at.min(now));
+        }
+        Some((name.clone(), pace.at(now)))
+    };
+    Ok(groups.iter().filter_map(of).collect())
 }
 
 fn pace_of(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::Timestamp;
 use serde::Serialize;
-use store::{AccountPause, LaneKey, Pause, Store};
+use store::{AccountPause, BatchRefusals, LaneKey, Pause, Store};
 
 use crate::config::Config;
 use crate::exit::Failure;
@@ -13,6 +13,9 @@ use crate::output::{or_dash, spoken, table};
 
 /// The code of a person's pause.
 const PAUSED: &str = "paused";
+
+/// The code of a batch that is paused because its jobs were refused.
+const BATCH_REFUSED: &str = "batch_refused";
 
 /// After these, one request tries when their time is over, before all go on.
 const TRIED: [&str; 4] = [
@@ -30,12 +33,15 @@ pub(crate) struct Rest {
     /// The lane of the key; none for a person's pause, which is the account's.
     lane: Option<LaneKey>,
     /// Which requests: `submits`, a group of endpoints, or a quota.
-    endpoints: String,
+    pub(crate) endpoints: String,
+    /// Only the jobs of this batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) batch: Option<String>,
     pub(crate) code: String,
     message: String,
     since: Option<Timestamp>,
     /// `None`: until somebody acts.
-    until: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
     /// Whether its time is over, and one request at a time tries until one succeeds.
     trying: bool,
     strikes: u32,
@@ -50,6 +56,7 @@ impl Rest {
             accounts,
             lane: Some(pause.lane),
             endpoints: pause.endpoints,
+            batch: None,
             code: pause.code,
             message: pause.message,
             since: pause.since,
@@ -64,6 +71,7 @@ impl Rest {
             accounts: vec![pause.account],
             lane: None,
             endpoints: "submits".to_owned(),
+            batch: None,
             code: PAUSED.to_owned(),
             message: pause
                 .reason
@@ -73,6 +81,26 @@ impl Rest {
             trying: false,
             strikes: 0,
         }
+    }
+
+    /// `None`: its jobs were refused, and not often enough.
+    fn of_batch(known: BatchRefusals) -> Option<Self> {
+        let since = known.paused_at?;
+        Some(Self {
+            accounts: vec![known.account],
+            lane: None,
+            endpoints: "submits".to_owned(),
+            batch: Some(known.batch),
+            code: BATCH_REFUSED.to_owned(),
+            message: format!(
+                "{} of its jobs were refused in a row, the last one with {}: {}",
+                known.refusals, known.code, known.message
+            ),
+            since: Some(since),
+            until: None,
+            trying: false,
+            strikes: known.refusals,
+        })
     }
 }
 
@@ -87,7 +115,10 @@ pub(crate) async fn read(
     let names: Vec<String> = config.names.keys().cloned().collect();
     let of_people = store.account_pauses(&names).await?;
     let of_lanes = store.pauses(&keys).await?;
-    Ok(resting(of_people, of_lanes, &lanes, now))
+    let of_batches = store.batch_refusals(&names).await?;
+    let mut rests = resting(of_people, of_lanes, &lanes, now);
+    rests.extend(of_batches.into_iter().filter_map(Rest::of_batch));
+    Ok(rests)
 }
 
 /// The accounts of each lane.
@@ -126,11 +157,15 @@ pub(crate) fn rests_table<'a>(rests: impl IntoIterator<Item = &'a Rest>, now: Ti
             Some(_) if rest.trying => "one tries".to_owned(),
             Some(until) => format!("in {}", spoken(until.since(now))),
             None if rest.code == PAUSED => "accounts resume".to_owned(),
+            None if rest.code == BATCH_REFUSED => "batch resume".to_owned(),
             None => "somebody acts".to_owned(),
         };
         table.add_row([
             rest.accounts.join(", "),
-            rest.endpoints.clone(),
+            match &rest.batch {
+                Some(batch) => format!("{} of {batch}", rest.endpoints),
+                None => rest.endpoints.clone(),
+            },
             or_dash(since),
             until,
             rest.code.clone(),

@@ -122,7 +122,7 @@ pub(crate) fn rows(scenario: &Scenario) -> Vec<NewJob> {
         .collect()
 }
 
-fn row(provider: Provider, n: usize) -> NewJob {
+pub(crate) fn row(provider: Provider, n: usize) -> NewJob {
     let input = match provider {
         Provider::Jakov => Input::Description(DescriptionInput {
             product_name: Some(format!("product {n}")),

@@ -15,7 +15,8 @@ use store::{JobFilter, LaneHold, Store};
 
 use crate::account::{account, rows};
 use crate::error::BenchError;
-use crate::run::Run;
+use crate::foretell::said;
+use crate::run::{Foretold, Run};
 use crate::scenario::{START, Scenario};
 
 /// Events read at once.
@@ -47,6 +48,7 @@ struct World<'a> {
     coming: BTreeMap<(Timestamp, u64), Coming>,
     sent: u64,
     unheard: Vec<Report>,
+    foretold: Vec<Foretold>,
 }
 
 /// Runs the worker's own planner and store until all rows are over.
@@ -92,7 +94,9 @@ pub async fn vitrine(scenario: &Scenario) -> Result<Run, BenchError> {
         coming: BTreeMap::new(),
         sent: 0,
         unheard: Vec::new(),
+        foretold: Vec::new(),
     };
+    world.foretell(0).await?;
     world.play().await?;
     world.run().await
 }
@@ -103,6 +107,7 @@ impl World<'_> {
         loop {
             if self.due <= self.now {
                 self.step().await?;
+                self.foretell_half_way().await?;
                 if self.is_over().await? {
                     return Ok(());
                 }
@@ -151,6 +156,31 @@ impl World<'_> {
         let counts = self.store.counts(None).await?;
         let open = [Status::Pending, Status::Submitting];
         Ok(!counts.iter().any(|count| open.contains(&count.status)))
+    }
+
+    /// What the worker would say now.
+    async fn foretell(&mut self, over: i64) -> Result<(), BenchError> {
+        let said = said(&self.store, &self.account, self.now).await?;
+        self.foretold.extend(said.map(|forecast| Foretold {
+            at: self.now,
+            over,
+            forecast,
+        }));
+        Ok(())
+    }
+
+    /// Again when half of the jobs are over.
+    async fn foretell_half_way(&mut self) -> Result<(), BenchError> {
+        if self.foretold.len() != 1 {
+            return Ok(());
+        }
+        let over = |count: &&store::Count| count.status.is_terminal();
+        let counts = self.store.counts(None).await?;
+        let over: i64 = counts.iter().filter(over).map(|count| count.jobs).sum();
+        if over * 2 >= self.scenario.jobs as i64 {
+            self.foretell(over).await?;
+        }
+        Ok(())
     }
 
     fn add(&mut self, at: Timestamp, what: Coming) {
@@ -250,6 +280,7 @@ impl World<'_> {
             failed: 0,
             in_doubt: 0,
             ended: self.now,
+            forecasts: self.foretold,
             sandbox: self.provider,
         };
         for job in self.store.list_jobs(&filter).await? {

@@ -5,6 +5,8 @@
 mod account;
 mod drive;
 mod error;
+mod foretell;
+mod latency;
 mod measure;
 mod naive;
 mod report;
@@ -15,8 +17,9 @@ mod tests;
 
 pub use drive::vitrine;
 pub use error::BenchError;
-pub use measure::{Measured, Window};
+pub use latency::{Latency, LatencyReport, Spread, latency};
+pub use measure::{Forecast, Measured, Window};
 pub use naive::{Loop, naive};
 pub use report::Report;
-pub use run::Run;
+pub use run::{Foretold, Run};
 pub use scenario::{Lengths, Scenario, Tier, Wire};

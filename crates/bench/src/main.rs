@@ -1,12 +1,15 @@
 //! The binary `bench`: reads what was typed, runs it, and prints a table or JSON.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench::{BenchError, Lengths, Report, Scenario, Tier, Wire};
+use bench::{BenchError, Latency, Lengths, Report, Scenario, Tier, Wire};
 use clap::{Args, Parser, Subcommand};
 use domain::Provider;
+use serde::Serialize;
+use tokio::runtime::Builder;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +19,7 @@ Examples:
   bench budget --webhooks --wire 0-3000
   bench budget --provider jakov --batch-size 10
   bench budget --provider jarai --tier standard --jobs 40
+  bench latency                                    from another program's INSERT to the wire
 ";
 
 /// Measures Vitrine in virtual time, against the simulated providers at their documented limits.
@@ -30,6 +34,24 @@ struct Cli {
 enum Command {
     /// What is made of the request budget, beside the documented loop.
     Budget(Budget),
+    /// How soon a row that another program inserts is on the wire, in real time.
+    Latency(LatencyArgs),
+}
+
+#[derive(Debug, Args)]
+struct LatencyArgs {
+    /// An empty PostgreSQL database; without one, a SQLite file in a temporary folder.
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Rows, one after another.
+    #[arg(long, default_value_t = 500)]
+    rows: usize,
+    /// The pauses between rows are drawn from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -97,9 +119,22 @@ impl Budget {
 
 async fn budget(typed: &Budget) -> Result<(), BenchError> {
     let report = Report::of(typed.scenario()).await?;
+    print(&report, typed.json)
+}
+
+async fn latency(typed: &LatencyArgs) -> Result<(), BenchError> {
+    let asked = Latency {
+        database: typed.database.clone(),
+        rows: typed.rows,
+        seed: typed.seed,
+    };
+    print(&bench::latency(&asked).await?, typed.json)
+}
+
+fn print(report: &(impl Serialize + Display), json: bool) -> Result<(), BenchError> {
     let mut out = io::stdout().lock();
-    if typed.json {
-        serde_json::to_writer_pretty(&mut out, &report).map_err(io::Error::from)?;
+    if json {
+        serde_json::to_writer_pretty(&mut out, report).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
         write!(out, "{report}")?;
@@ -108,16 +143,21 @@ async fn budget(typed: &Budget) -> Result<(), BenchError> {
     Ok(())
 }
 
+/// One thread for virtual time, where the order of things is the order of its clock; several for real time.
+fn run(command: &Command) -> Result<(), BenchError> {
+    let mut runtime = match command {
+        Command::Budget(_) => Builder::new_current_thread(),
+        Command::Latency(_) => Builder::new_multi_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
+    match command {
+        Command::Budget(typed) => runtime.block_on(budget(typed)),
+        Command::Latency(typed) => runtime.block_on(latency(typed)),
+    }
+}
+
 fn main() -> ExitCode {
-    let Command::Budget(typed) = Cli::parse().command;
-    // One thread: the order of things is the order of the virtual clock.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let ended = runtime
-        .map_err(BenchError::from)
-        .and_then(|runtime| runtime.block_on(budget(&typed)));
-    match ended {
+    match run(&Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read it had enough.
         Err(BenchError::Machine(error)) if error.kind() == io::ErrorKind::BrokenPipe => {

@@ -8,7 +8,7 @@ use domain::{Provider, Timestamp};
 use sandbox::{RequestEntry, Verb, Violation};
 use serde::Serialize;
 
-use crate::run::Run;
+use crate::run::{Foretold, Run};
 use crate::scenario::Scenario;
 
 /// The most requests that the provider saw in any window.
@@ -20,6 +20,38 @@ pub struct Window {
     pub limit: u64,
     /// The most that arrived in any window of the length, refused ones included.
     pub most: u64,
+}
+
+/// What was said of the end of a run, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Forecast {
+    /// Jobs that were over when it was said.
+    pub over: i64,
+    /// From then on, in minutes.
+    pub said_minutes: f64,
+    /// The same, as it came.
+    pub took_minutes: f64,
+    /// How much longer it took, in percent.
+    pub off_percent: i64,
+    /// Whether jobs had ended before, so that their lengths were learned.
+    pub learned: bool,
+}
+
+/// The forecasts of a run, against the moment in which the last end was known.
+fn forecasts(run: &Run) -> Vec<Forecast> {
+    let last = run.known.iter().map(|(_, at)| *at).max();
+    let last = last.unwrap_or(run.ended);
+    let compare = |foretold: &Foretold| {
+        let (said, took) = (foretold.forecast.finishes_after, last.since(foretold.at));
+        Forecast {
+            over: foretold.over,
+            said_minutes: said.as_secs_f64() / 60.0,
+            took_minutes: took.as_secs_f64() / 60.0,
+            off_percent: domain::forecast::off_by_percent(said, took),
+            learned: foretold.forecast.learned,
+        }
+    };
+    run.forecasts.iter().map(compare).collect()
 }
 
 /// The figures of a run.
@@ -68,6 +100,8 @@ pub struct Measured {
     pub early_polls: u64,
     /// Downloads whose link had died.
     pub dead_links: u64,
+    /// What the worker said of its end, at the start and half-way.
+    pub forecasts: Vec<Forecast>,
 }
 
 /// The value that this share of `sorted` does not pass.
@@ -185,6 +219,7 @@ pub(crate) fn measure(scenario: &Scenario, run: &Run) -> Measured {
             entry.violations.iter().any(early)
         }),
         dead_links: count(&|entry| !is_request(entry) && entry.status == 403),
+        forecasts: forecasts(run),
     }
 }
 

@@ -113,6 +113,7 @@ pub fn naive(scenario: &Scenario, policy: Loop) -> Run {
         known: world.known,
         in_doubt: 0,
         ended,
+        forecasts: Vec::new(),
     }
 }
 

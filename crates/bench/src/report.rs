@@ -172,6 +172,13 @@ impl fmt::Display for Report {
         for line in table.to_string().lines() {
             writeln!(f, "{}", line.trim_end())?;
         }
+        for said in self.runs.iter().flat_map(|run| &run.forecasts) {
+            writeln!(
+                f,
+                "forecast after {} jobs: {:.1} minutes, took {:.1} ({:+} %)",
+                said.over, said.said_minutes, said.took_minutes, said.off_percent
+            )?;
+        }
         Ok(())
     }
 }

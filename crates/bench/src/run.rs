@@ -1,6 +1,7 @@
 //! What a run leaves, whoever made it: the provider with its own book, and when each job's end was known.
 
 use domain::Timestamp;
+use engine::forecast::Forecast;
 use sandbox::Sandbox;
 
 /// A run that is over.
@@ -20,4 +21,17 @@ pub struct Run {
     pub in_doubt: u64,
     /// When the run was over.
     pub ended: Timestamp,
+    /// What was said on the way about the end of it.
+    pub forecasts: Vec<Foretold>,
+}
+
+/// A forecast of the worker's, made within a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Foretold {
+    /// When.
+    pub at: Timestamp,
+    /// Jobs that were over by then.
+    pub over: i64,
+    /// What it said.
+    pub forecast: Forecast,
 }

@@ -179,3 +179,43 @@ fn percentiles_are_of_the_values() {
     assert_eq!(percentile(&values, 1.0), 99.0);
     assert_eq!(percentile(&[], 0.5), 0.0);
 }
+
+/// The bar is 15 %. Whoever changes the planner changes what comes true.
+async fn comes_true(scenario: Scenario) {
+    let (_, measured) = ours(&scenario).await;
+    assert_eq!(measured.completed, scenario.jobs as u64);
+    assert_eq!(measured.forecasts.len(), 2);
+    for said in &measured.forecasts {
+        assert!(
+            said.off_percent.abs() <= 15,
+            "{}: {said:?}",
+            scenario.title()
+        );
+    }
+    assert!(measured.forecasts[1].learned);
+}
+
+#[tokio::test]
+async fn a_forecast_for_images_comes_true() {
+    for lengths in [Lengths::Lognormal, Lengths::Bimodal] {
+        let scenario = Scenario {
+            lengths,
+            ..small(Provider::Productai, 200)
+        };
+        comes_true(scenario).await;
+    }
+}
+
+#[tokio::test]
+async fn a_forecast_for_texts_comes_true() {
+    comes_true(small(Provider::Jakov, 1_500)).await;
+}
+
+#[tokio::test]
+async fn a_forecast_for_videos_comes_true() {
+    let scenario = Scenario {
+        days: 4,
+        ..small(Provider::Jarai, 10)
+    };
+    comes_true(scenario).await;
+}

@@ -237,6 +237,31 @@ impl Curve {
         }
     }
 
+    /// The curve of jobs of several kinds, each with its weight; `None` without any.
+    #[must_use]
+    pub fn mixed(parts: &[(f64, Self)]) -> Option<Self> {
+        let whole: f64 = parts.iter().map(|(weight, _)| weight).sum();
+        let first = &parts.first()?.1;
+        if whole <= 0.0 {
+            return Some(first.clone());
+        }
+        let share = |edge: usize| {
+            let done = |curve: &Self| curve.done.get(edge).copied().unwrap_or(1.0);
+            let sum: f64 = parts
+                .iter()
+                .map(|(weight, curve)| weight * done(curve))
+                .sum();
+            sum / whole
+        };
+        let means = parts
+            .iter()
+            .map(|(weight, curve)| weight * curve.mean_seconds);
+        Some(Self {
+            done: (0..first.done.len()).map(share).collect(),
+            mean_seconds: means.sum::<f64>() / whole,
+        })
+    }
+
     /// The share of jobs that are done at this age.
     #[must_use]
     pub fn done_by(&self, age: Duration) -> f64 {
@@ -336,6 +361,16 @@ mod tests {
         check(&curve, 26.0, 0.34, 0.07);
         check(&curve, 35.0, 0.67, 0.07);
         check(&curve, 44.0, 0.85, 0.05);
+    }
+
+    #[test]
+    fn a_mixture_of_kinds_lies_between_them_by_weight() {
+        let curve = |median| Lengths::expecting(seconds(median)).curve();
+        let mixed = Curve::mixed(&[(3.0, curve(10.0)), (1.0, curve(1_000.0))]).unwrap();
+        check(&mixed, 100.0, 0.75, 0.01);
+        assert!(mixed.mean() > curve(10.0).mean() && mixed.mean() < curve(1_000.0).mean());
+        assert_eq!(Curve::mixed(&[(0.0, curve(10.0))]), Some(curve(10.0)));
+        assert_eq!(Curve::mixed(&[]), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! arithmetic of request windows. Everything takes `now` as a value.
 
 mod budget;
+pub mod forecast;
 pub mod gtin;
 mod inspect;
 mod kind;

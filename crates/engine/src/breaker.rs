@@ -206,6 +206,8 @@ impl Engine {
         );
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.set_pause(pause.clone());
+            // How many may run is no longer told by how long they take.
+            lane.idle_until = None;
         }
         draft.pause(pause);
     }

@@ -13,6 +13,12 @@ pub trait Clock: Debug + Send + Sync {
 
     /// The time since some moment, by a clock that nobody sets.
     fn steady(&self) -> Duration;
+
+    /// The name of this boot of the machine, and the time since it, by a clock that nobody sets; `None` where
+    /// the machine does not tell.
+    fn since_boot(&self) -> Option<(String, Duration)> {
+        None
+    }
 }
 
 /// The machine's clock.
@@ -39,5 +45,14 @@ impl Clock for SystemClock {
     fn steady(&self) -> Duration {
         static BEGAN: OnceLock<Instant> = OnceLock::new();
         BEGAN.get_or_init(Instant::now).elapsed()
+    }
+
+    /// As Linux tells it, to hundredths of a second.
+    fn since_boot(&self) -> Option<(String, Duration)> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+        let seconds: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+        let since = Duration::try_from_secs_f64(seconds).ok()?;
+        Some((boot.trim().to_owned(), since))
     }
 }

@@ -355,6 +355,7 @@ impl Draft {
             && batch.account_commands.is_empty()
             && batch.pauses.is_empty()
             && batch.lengths.is_empty()
+            && batch.refusals.is_empty()
             && batch.webhooks.is_empty()
     }
 

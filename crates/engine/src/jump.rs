@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use domain::Timestamp;
+use store::{MachineClock, Store, StoreError};
 
 use crate::act::Report;
 use crate::clock::Clock;
@@ -43,6 +44,40 @@ impl ClockWatch {
         let by = now.as_millis() - (wall_before + passed).as_millis();
         (by.abs() > TOLERANCE).then_some(Jump { at: now, by })
     }
+}
+
+/// Compares this machine's wall clock with what is known of it in the database, and remembers what it says now.
+/// Says when it was last set, whether a process lived to see it or not: one that starts right after a jump
+/// would else take the requests of the last minute for an hour old.
+///
+/// # Errors
+/// When the database cannot be read or written.
+pub async fn recall_jump(
+    store: &Store,
+    (boot, since): (String, Duration),
+    now: Timestamp,
+) -> Result<Option<Jump>, StoreError> {
+    let began_at = now.before(since);
+    let known = store.machine_clock(&boot).await?;
+    let by = known
+        .as_ref()
+        .map_or(0, |known| began_at.as_millis() - known.began_at.as_millis());
+    let last = known.as_ref().and_then(|known| {
+        let (at, by) = known.jumped_at.zip(known.jumped_by)?;
+        Some(Jump { at, by })
+    });
+    if known.is_some() && by.abs() <= TOLERANCE {
+        return Ok(last);
+    }
+    let jump = known.map(|_| Jump { at: now, by });
+    let clock = MachineClock {
+        boot,
+        began_at,
+        jumped_at: jump.map(|jump| jump.at),
+        jumped_by: jump.map(|jump| jump.by),
+    };
+    store.keep_machine_clock(&clock).await?;
+    Ok(jump)
 }
 
 /// Both clocks at one moment: a process can be frozen between two lines.

@@ -4,7 +4,7 @@
 //! no request leaves without room in it. `governor` in front only smooths how fast requests leave
 //! within a window.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -13,10 +13,16 @@ use domain::{
 };
 use store::{AccountPause, Epoch, LaneKey, Pause};
 
-use crate::breaker::{Breakers, UNAVAILABLE};
+use crate::breaker::Breakers;
 use crate::jump::Jump;
 use crate::money::Balance;
+use crate::refusals::Refusals;
 use crate::smoother::Smoother;
+
+mod standing;
+mod turns;
+
+use turns::Turns;
 
 /// Of the slots that reads and submits compete for, so many percent are the submits' under a backlog, so that
 /// polls never starve them (RELIABILITY.md section 6).
@@ -24,9 +30,6 @@ pub(crate) const SUBMIT_SHARE_PERCENT: u64 = 45;
 
 /// What a submit is thought to take before one was answered.
 const FIRST_LATENCY: Duration = Duration::from_secs(1);
-
-/// Submits on the wire at once, whatever the pace.
-const MOST_SUBMITS: usize = 64;
 
 pub(crate) fn shortest(windows: &[Window]) -> Option<Window> {
     let rolling = windows
@@ -179,6 +182,8 @@ pub(crate) struct Lane {
     pub(crate) breakers: Breakers,
     /// Accounts that a person has paused: none of their jobs is submitted.
     pub(crate) paused: BTreeMap<String, AccountPause>,
+    /// Batches whose jobs are refused, and which of them are paused for it.
+    pub(crate) refusals: Refusals,
     /// Trust is earned: at the start, and after an unknown answer, one item goes at a time and waits
     /// for its answer, until one succeeds (DESIGN.md, Never twice).
     pub(crate) careful: bool,
@@ -187,9 +192,8 @@ pub(crate) struct Lane {
     /// Parts of batches that were refused as a whole, to be sent apart until the guilty one stands
     /// alone.
     pub(crate) parts: VecDeque<Vec<JobId>>,
-    /// Turns that each batch has had, for fairness between batches.
-    turns: HashMap<String, u64>,
-    last_turn: u64,
+    /// Whose turn it is among the batches.
+    pub(crate) turns: Turns,
     /// Client references that the provider may still echo.
     pub(crate) live_refs: BTreeSet<String>,
     /// How long submits take to be answered, smoothed; the slower, the more are on the wire.
@@ -230,11 +234,11 @@ impl Lane {
             pauses: BTreeMap::new(),
             breakers: Breakers::default(),
             paused: BTreeMap::new(),
+            refusals: Refusals::default(),
             careful: true,
             answers_are_ambiguous: false,
             parts: VecDeque::new(),
-            turns: HashMap::new(),
-            last_turn: 0,
+            turns: Turns::default(),
             live_refs: BTreeSet::new(),
             latency: FIRST_LATENCY,
             orphans: BTreeMap::new(),
@@ -455,77 +459,5 @@ impl Lane {
         {
             budget.settle(*slot, at);
         }
-    }
-
-    /// How many submits may be on the wire at once: one while trust is not earned, then as many as the
-    /// budget's pace and the provider's answers need. What is on the wire at a crash is in doubt after
-    /// it, so it is no more than that.
-    pub(crate) fn most_submits(&self, group: &str, now: Timestamp) -> usize {
-        if self.careful || self.is_half_open(now) {
-            return 1;
-        }
-        let Some(spacing) = self.groups.get(group).and_then(|group| group.spacing) else {
-            return MOST_SUBMITS;
-        };
-        let needed = 1.5 * self.latency.as_secs_f64() / spacing.as_secs_f64().max(0.001);
-        let needed = (1..MOST_SUBMITS).find(|n| *n as f64 >= needed);
-        needed.unwrap_or(MOST_SUBMITS).max(2)
-    }
-
-    /// Whether submits rested for what we guess from failures, and nobody knows yet whether that is over.
-    fn is_half_open(&self, now: Timestamp) -> bool {
-        let guesses = [UNAVAILABLE, "outcome_unknown", "misdirected"];
-        self.pauses.values().any(|pause| {
-            pause.endpoints == "submits"
-                && guesses.contains(&pause.code.as_str())
-                && pause.until.is_some_and(|until| until <= now)
-        })
-    }
-
-    /// A submit was answered after this time.
-    pub(crate) fn note_latency(&mut self, took: Duration) {
-        self.latency = (self.latency * 3 + took) / 4;
-    }
-
-    pub(crate) fn set_pause(&mut self, pause: Pause) {
-        let key = (pause.endpoints.clone(), pause.code.clone());
-        self.pauses.insert(key, pause);
-    }
-
-    /// Submits rest for want of credits: the next one goes alone, after a look at the balance.
-    pub(crate) fn rests_for_credits(&mut self) {
-        self.careful = true;
-        self.balance.begin();
-    }
-
-    pub(crate) fn lift_pause(&mut self, endpoints: &str, code: &str) -> Option<Pause> {
-        self.pauses.remove(&(endpoints.to_owned(), code.to_owned()))
-    }
-
-    pub(crate) fn pause(&self, endpoints: &str, code: &str) -> Option<&Pause> {
-        self.pauses.get(&(endpoints.to_owned(), code.to_owned()))
-    }
-
-    pub(crate) fn pauses(&self) -> impl Iterator<Item = &Pause> {
-        self.pauses.values()
-    }
-
-    /// How many turns this batch has had. One that is new, or comes back, starts where the batch that
-    /// had the last turn stands: it neither waits for the old ones nor makes them wait.
-    pub(crate) fn turns_of(&self, batch: Option<&str>) -> u64 {
-        let had = self.turns.get(batch.unwrap_or_default()).copied();
-        had.unwrap_or(self.last_turn)
-    }
-
-    pub(crate) fn had_a_turn(&mut self, batch: Option<&str>) {
-        /// Batches come and go for months; those that nobody uses any more are forgotten.
-        const MOST_BATCHES: usize = 10_000;
-        let turns = self.turns_of(batch) + 1;
-        self.last_turn = turns - 1;
-        if self.turns.len() >= MOST_BATCHES {
-            self.turns.clear();
-        }
-        self.turns
-            .insert(batch.unwrap_or_default().to_owned(), turns);
     }
 }

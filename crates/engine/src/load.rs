@@ -187,6 +187,7 @@ impl Engine {
         let names = lane.accounts.clone();
         self.lanes.insert(key.clone(), lane);
         self.load_account_pauses(key, &names).await?;
+        self.load_refusals(key, &names).await?;
         self.learned.load(self.store.learned_lengths(&names).await?);
         let jobs = self.store.open_jobs(&names).await?;
         self.add_what_other_keys_sent(key, &jobs, &mut ledger)

@@ -106,6 +106,8 @@ pub struct Outlook {
     pub out_of_credits: BTreeMap<String, String>,
     /// Accounts that a person has paused, with the person's words.
     pub paused: BTreeMap<String, String>,
+    /// Batches that are paused because their jobs were refused again and again: account and batch.
+    pub paused_batches: BTreeSet<(String, String)>,
     /// Rows that a cap held back are being looked at: whether they may go is not known yet.
     pub rechecking: bool,
     /// What holds all submits back, in sentences.
@@ -461,6 +463,7 @@ impl Engine {
                 let why = pause.reason.clone().unwrap_or_default();
                 outlook.paused.insert(name.clone(), why);
             }
+            outlook.paused_batches.extend(lane.refusals.paused());
             for pause in lane.pauses() {
                 let which = match pause.code.as_str() {
                     "key_refused" => &mut outlook.key_refused,

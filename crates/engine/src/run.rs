@@ -4,7 +4,7 @@
 //! When the database fails, the planner is thrown away and built anew from it (`load`), once it
 //! answers again; what the hands brought meanwhile is told to the new one. Nothing is sent in between.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::disk::DiskWatch;
 use crate::fleet::Fleet;
 use crate::hands::Hands;
 use crate::here::{Afloat, Here};
-use crate::jump::{ClockWatch, Jump};
+use crate::jump::{ClockWatch, Jump, recall_jump};
 use crate::money::{PRICE_UNKNOWN, SPEND_CAP};
 use crate::planner::{Engine, Outlook};
 use crate::rest::Rests;
@@ -199,6 +199,7 @@ impl Runner<'_> {
         self.watch_the_clock();
         let now = self.clock.now();
         self.recognise(now).await?;
+        self.recall_jump(now).await?;
         let mut hold = self.store.take_lanes(&[], &self.options.owner, now).await?;
         let seed = self.options.seed ^ now.as_millis().unsigned_abs();
         let here = Here {
@@ -235,6 +236,8 @@ impl Runner<'_> {
             if let Some(jump) = self.watch_the_clock() {
                 engine.clock_jumped(jump);
                 look_at = Timestamp::default();
+                // Durable before the next request leaves: whoever comes after a crash must know it too.
+                self.recall_jump(self.clock.now()).await?;
             }
             let now = self.clock.now();
             if now >= look_at
@@ -302,6 +305,15 @@ impl Runner<'_> {
         self.jump
     }
 
+    /// When this machine's wall clock was last set, also if that was before this process.
+    async fn recall_jump(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if let Some(since_boot) = self.clock.since_boot() {
+            let told = recall_jump(&self.store, since_boot, now).await?;
+            self.jump = told.or(self.jump);
+        }
+        Ok(())
+    }
+
     /// Looks which server the database is on, and says so once if it is not the accepted one.
     async fn recognise(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let another = self.store.recognise_server(now).await?;
@@ -357,8 +369,11 @@ impl Runner<'_> {
         if young {
             return Ok(Idle::No);
         }
+        let in_paused = self.in_paused_batches(outlook).await?;
         for count in self.store.counts(None).await? {
-            if count.status != Status::Pending || count.jobs == 0 {
+            let of_it = (count.kind, count.account.clone(), count.error_code.clone());
+            let waiting = in_paused.get(&of_it).copied().unwrap_or(0);
+            if count.status != Status::Pending || count.jobs <= waiting {
                 continue;
             }
             let code = count.error_code.as_deref();
@@ -372,17 +387,39 @@ impl Runner<'_> {
         Ok(Idle::Yes)
     }
 
-    /// Whether the account of these rows waits for a person: for a key, for credits, or for a word.
-    fn is_blocked(&self, kind: JobKind, account: Option<&str>, outlook: &Outlook) -> bool {
-        let name = account.or_else(|| {
+    /// Pending rows of batches that are paused, by kind, account and error code.
+    async fn in_paused_batches(
+        &self,
+        outlook: &Outlook,
+    ) -> Result<BTreeMap<(JobKind, Option<String>, Option<String>), i64>, StoreError> {
+        let mut waiting = BTreeMap::new();
+        for (account, batch) in &outlook.paused_batches {
+            for count in self.store.counts(Some(batch)).await? {
+                let taker = self.taker_of(count.kind, count.account.as_deref());
+                if count.status == Status::Pending && taker == Some(account.as_str()) {
+                    let of_it = (count.kind, count.account, count.error_code);
+                    *waiting.entry(of_it).or_default() += count.jobs;
+                }
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// The account that takes rows which name this one, or none.
+    fn taker_of<'a>(&'a self, kind: JobKind, account: Option<&'a str>) -> Option<&'a str> {
+        account.or_else(|| {
             let provider = kind.provider();
             let default = self
                 .accounts
                 .iter()
                 .find(|account| account.provider == provider && account.policy.takes_unnamed);
             default.map(|account| account.name.as_str())
-        });
-        name.is_none_or(|name| {
+        })
+    }
+
+    /// Whether the account of these rows waits for a person: for a key, for credits, or for a word.
+    fn is_blocked(&self, kind: JobKind, account: Option<&str>, outlook: &Outlook) -> bool {
+        self.taker_of(kind, account).is_none_or(|name| {
             outlook.key_refused.contains_key(name)
                 || outlook.out_of_credits.contains_key(name)
                 || outlook.paused.contains_key(name)

@@ -12,6 +12,7 @@ use crate::account::Account;
 use crate::draft::Draft;
 use crate::money::{OUT_OF_CREDITS, documents_a_balance};
 use crate::planner::{Engine, Wake};
+use crate::refusals::BATCH;
 
 /// Commands read in one step; the rest follows in the next.
 const AT_ONCE: u32 = 100;
@@ -72,9 +73,12 @@ impl Engine {
             ("resume", Some("credits")) => {
                 Some(self.resume(account, &[OUT_OF_CREDITS], now, draft))
             }
-            ("resume", Some(value)) => Some(format!(
-                "refused: resume takes no value, or credits, not {value:?}"
-            )),
+            ("resume", Some(value)) => Some(match value.strip_prefix(BATCH) {
+                Some(batch) => self.resume_batch(account, batch, draft),
+                None => format!(
+                    "refused: resume takes no value, credits, or batch: and a name, not {value:?}"
+                ),
+            }),
             _ if documents_a_balance(account.provider) => {
                 if let Some(lane) = self.lanes.get_mut(&account.lane) {
                     lane.balance.want(command.id);

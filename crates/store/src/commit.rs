@@ -136,6 +136,7 @@ fn check_fences(batch: &Batch) -> Result<(), StoreError> {
         )
         .chain(batch.account_commands.iter().map(|done| &done.lane))
         .chain(batch.lengths.iter().map(|learned| &learned.lane))
+        .chain(batch.refusals.iter().map(|change| &change.lane))
         .chain(batch.pauses.iter().map(lane_of));
     for lane in named {
         if !batch.fences.iter().any(|(fenced, _)| fenced == lane) {
@@ -201,6 +202,7 @@ async fn leave_out(
     batch
         .lengths
         .retain(|learned| !lost.contains(&learned.lane));
+    batch.refusals.retain(|change| !lost.contains(&change.lane));
     batch
         .account_commands
         .retain(|done| !lost.contains(&done.lane));

@@ -78,7 +78,8 @@ macro_rules! open_of_accounts {
 
 /// The first of each batch (a loose index scan over at most 1,000 batches), and the first of all, so that
 /// a thousand batches do not hide an urgent job of another one. Parameters: account, whether rows that
-/// name none count, now, how many of a batch, how many in all.
+/// name none count, now, how many of a batch, how many in all, batches that are paused. Of the first of all a
+/// thousand more are looked at where batches are paused, and not the whole of a large one.
 macro_rules! next_in_turn {
     ($kind:literal, $table:literal, $json:ident, $columns:ident) => {
         Sql {
@@ -100,12 +101,14 @@ macro_rules! next_in_turn {
                       and (run_at is null or run_at <= ?3) and (not_before is null or not_before <= ?3) \
                     order by ", turn!(), " limit ?4 + 0) \
                   where batches.label is not null \
+                    and batches.label not in (select value from json_each(?6)) \
                   union \
                   select j.id from streams cross join ", $table, " as j on j.id in ( \
                     select id from ", $table, " indexed by ", $table, "_next_of_all where ", waits!(), " \
                       and coalesce(account, '') = streams.stream \
                       and (run_at is null or run_at <= ?3) and (not_before is null or not_before <= ?3) \
-                    order by ", turn!(), " limit ?5 + 0)), \
+                    order by ", turn!(), " limit ?5 + 0 + min(1000, 1000 * json_array_length(?6))) \
+                  where coalesce(j.batch, '') not in (select value from json_each(?6))), \
                 ranked (job, place) as ( \
                   select id, row_number() over ( \
                     partition by coalesce(batch, ''), priority order by coalesce(run_at, created_at), id) \
@@ -132,13 +135,16 @@ macro_rules! next_in_turn {
                       and (not_before is null or not_before <= $3::timestamptz) \
                     order by ", turn!(), " limit $4::bigint) j \
                   where batches.label is not null \
+                    and batches.label not in (select jsonb_array_elements_text($6::jsonb)) \
                   union \
                   select j.id from streams cross join lateral ( \
-                    select id from ", $table, " where ", waits!(), " \
+                    select id, batch from ", $table, " where ", waits!(), " \
                       and coalesce(account, '') = streams.stream \
                       and (run_at is null or run_at <= $3::timestamptz) \
                       and (not_before is null or not_before <= $3::timestamptz) \
-                    order by ", turn!(), " limit $5::bigint) j), \
+                    order by ", turn!(), " \
+                    limit $5::bigint + least(1000, 1000 * jsonb_array_length($6::jsonb))) j \
+                  where coalesce(j.batch, '') not in (select jsonb_array_elements_text($6::jsonb))), \
                 ranked (job, place) as ( \
                   select id, row_number() over ( \
                     partition by coalesce(batch, ''), priority order by coalesce(run_at, created_at), id) \
@@ -318,6 +324,7 @@ impl Store {
             want.now.into(),
             Arg::Int(want.per_batch.into()),
             Arg::Int(want.limit.into()),
+            list(&want.without)?,
         ];
         let rows: Vec<JobRow> = self
             .read(want.kind.table(), PENDING.of(want.kind), args)

@@ -6,12 +6,14 @@
 
 pub mod model;
 
+mod clocks;
 mod columns;
 mod commit;
 mod counts;
 mod db;
 mod doubt;
 mod error;
+mod forecasts;
 #[cfg(feature = "testing")]
 mod fuse;
 mod inbox;
@@ -25,6 +27,7 @@ mod money;
 mod open;
 #[doc(hidden)]
 pub mod planted;
+mod refusals;
 mod server;
 mod sessions;
 mod sql;
@@ -36,8 +39,10 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use clocks::MachineClock;
 pub use db::Store;
 pub use error::StoreError;
+pub use forecasts::{Accepted, Body, ForecastRow, NewForecast, OpenWork, RequestsSent};
 #[cfg(feature = "testing")]
 pub use fuse::{Fuse, FuseMode};
 pub use lanes::{LaneHold, LaneOwner, Look, Member};
@@ -45,5 +50,6 @@ pub use migrations::SchemaState;
 pub use model::*;
 pub use money::Sums;
 pub use open::{Options, Synchronous};
+pub use refusals::{BatchRefusals, RefusalsChange};
 pub use server::{AnotherServer, ServerIdentity, ServerReport};
 pub use watch::Watch;

@@ -69,8 +69,10 @@ twins! {
     7 "strangers" "0007_strangers.sql";
     8 "database server" "0008_database_server.sql";
     9 "verdicts" "0009_verdicts.sql";
-    11 "breakers" "0011_breakers.sql";
     10 "lengths" "0010_lengths.sql";
+    11 "breakers" "0011_breakers.sql";
+    13 "forecasts" "0013_forecasts.sql";
+    14 "limits" "0014_limits.sql";
 }
 
 #[derive(serde::Deserialize)]

@@ -75,6 +75,8 @@ pub struct PendingWant {
     pub per_batch: u32,
     /// At most so many in all.
     pub limit: u32,
+    /// None of these batches: they are paused.
+    pub without: Vec<String>,
 }
 
 /// A request as the ledger has it.

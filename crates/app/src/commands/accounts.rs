@@ -41,12 +41,12 @@ struct Line {
 
 /// A command that was written down.
 #[derive(Debug, Serialize)]
-struct Asked {
-    id: i64,
-    account: String,
-    command: &'static str,
+pub(super) struct Asked {
+    pub(super) id: i64,
+    pub(super) account: String,
+    pub(super) command: &'static str,
     /// What the worker said; `None`: none has executed it yet.
-    outcome: Option<String>,
+    pub(super) outcome: Option<String>,
 }
 
 /// Does what was typed after `accounts`.
@@ -139,7 +139,7 @@ async fn ask(
 }
 
 /// Waits a while for what a running worker says.
-async fn wait(store: &Store, asked: &mut [Asked]) -> Result<(), Failure> {
+pub(super) async fn wait(store: &Store, asked: &mut [Asked]) -> Result<(), Failure> {
     let ids: Vec<i64> = asked.iter().map(|asked| asked.id).collect();
     let began = SystemClock.now();
     loop {

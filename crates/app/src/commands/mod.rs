@@ -1,6 +1,7 @@
 //! One file per command. Each takes what was typed and gives the exit code, or a failure to be told.
 
 mod accounts;
+mod batch;
 mod credits;
 mod demo;
 mod doctor;
@@ -27,6 +28,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<Code, Failure> {
         Command::Status(args) => Box::pin(status::status(globals, &args)).await,
         Command::Credits(args) => Box::pin(credits::credits(globals, &args)).await,
         Command::Accounts { command } => Box::pin(accounts::accounts(globals, command)).await,
+        Command::Batch { command } => Box::pin(batch::batch(globals, command)).await,
         Command::Doctor(args) => Box::pin(doctor::doctor(globals, &args)).await,
         Command::Sandbox(args) => Box::pin(sandbox::sandbox(globals, &args)).await,
     }

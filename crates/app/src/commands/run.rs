@@ -11,6 +11,7 @@ use store::{Count, Store};
 use crate::cli::{Globals, RunArgs};
 use crate::config::Config;
 use crate::exit::{Code, Failure};
+use crate::forecasts::Keeper;
 use crate::opened;
 use crate::output::{print_json, say};
 use crate::progress::{Progress, plural};
@@ -51,6 +52,10 @@ pub(crate) async fn run(globals: &Globals, args: &RunArgs) -> Result<Code, Failu
     };
     let worked = work(&config, &store, until, None, &signals).await?;
     let counts = store.counts(None).await?;
+    let refused = match &worked.ended {
+        Ended::Idle(outlook) => waiting_in_batches(&config, &store, outlook).await?,
+        Ended::Drained | Ended::Stopped => 0,
+    };
     store.close().await;
     for line in account(&counts) {
         say(line);
@@ -68,8 +73,14 @@ pub(crate) async fn run(globals: &Globals, args: &RunArgs) -> Result<Code, Failu
                     globals.command("accounts list")
                 ));
             }
+            if refused > 0 {
+                say(format!(
+                    "jobs of batches that are paused because many in a row were refused: {refused}\n  next: {}",
+                    globals.command("batch list")
+                ));
+            }
             let code = code_of(&outlook, worked.failed, &counts);
-            if paused > 0 && matches!(code, Code::Done | Code::CapReached) {
+            if paused + refused > 0 && matches!(code, Code::Done | Code::CapReached) {
                 Code::Unfinished
             } else {
                 code
@@ -109,7 +120,7 @@ pub(crate) async fn work(
     let clock = Arc::new(SystemClock);
     let (hands, reports) = Hands::new(&config.accounts, storage, clock.clone())
         .map_err(|error| Failure::new(Code::Error, error))?;
-    let accounts = config
+    let accounts: Vec<_> = config
         .accounts
         .iter()
         .map(|(account, _)| account.clone())
@@ -128,6 +139,7 @@ pub(crate) async fn work(
         stop: signals.stop.clone(),
     };
     let progress = Progress::start(store.clone(), batch.map(str::to_owned));
+    let forecasts = Keeper::start(store.clone(), accounts.clone());
     let mut failed = 0;
     let ended = engine::run(
         store.clone(),
@@ -139,6 +151,7 @@ pub(crate) async fn work(
         &mut |plan, _| failed += plan.moved.get(Status::Failed.as_str()).unwrap_or(&0),
     )
     .await;
+    forecasts.finish().await;
     drop(progress);
     let ended = ended?;
     Ok(Worked { ended, failed })
@@ -238,21 +251,40 @@ pub(crate) fn unknown_accounts(counts: &[Count]) -> i64 {
 
 /// Pending jobs whose account a person has paused.
 fn waiting_for_resume(config: &Config, outlook: &Outlook, counts: &[Count]) -> i64 {
-    let is_paused = |count: &&Count| {
+    pending_of(config, counts, |account| {
+        outlook.paused.contains_key(account)
+    })
+}
+
+/// Pending jobs of batches that are paused because their jobs were refused.
+async fn waiting_in_batches(
+    config: &Config,
+    store: &Store,
+    outlook: &Outlook,
+) -> Result<i64, Failure> {
+    let mut waiting = 0;
+    for (name, batch) in &outlook.paused_batches {
+        let counts = store.counts(Some(batch)).await?;
+        waiting += pending_of(config, &counts, |account| account == name);
+    }
+    Ok(waiting)
+}
+
+/// Pending jobs that these accounts would take.
+fn pending_of(config: &Config, counts: &[Count], taken_by: impl Fn(&str) -> bool) -> i64 {
+    let takes = |count: &&Count| {
         config.accounts.iter().any(|(account, _)| {
             let names_it = match &count.account {
                 Some(name) => *name == account.name,
                 None => account.policy.takes_unnamed && account.provider == count.kind.provider(),
             };
-            names_it && outlook.paused.contains_key(&account.name)
+            names_it && taken_by(&account.name)
         })
     };
-    counts
+    let pending = counts
         .iter()
-        .filter(|count| count.status == Status::Pending)
-        .filter(is_paused)
-        .map(|count| count.jobs)
-        .sum()
+        .filter(|count| count.status == Status::Pending);
+    pending.filter(takes).map(|count| count.jobs).sum()
 }
 
 /// Pending jobs that wait for this reason.

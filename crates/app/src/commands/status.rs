@@ -1,5 +1,5 @@
 //! `vitrine status`: how many jobs stand where, by account and kind; what rests, until when and why;
-//! what it cost.
+//! how long the open work takes, and what it cost.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,7 @@ use crate::caps::{CapLine, caps_table, spending};
 use crate::cli::{Globals, StatusArgs};
 use crate::config::Config;
 use crate::exit::{Code, Failure};
+use crate::forecasts::{Asking, Forecasts, paragraph};
 use crate::opened;
 use crate::output::{or_dash, print, print_json, say, spoken, table};
 use crate::paces::{self, Slowed, paces_table};
@@ -31,6 +32,8 @@ struct Report {
     unknown_accounts: Vec<String>,
     /// Why submits rest everywhere, as seen from here.
     rests: Vec<String>,
+    /// How long the open work takes and what it costs.
+    forecast: Forecasts,
 }
 
 /// The jobs of one account and kind.
@@ -56,7 +59,18 @@ pub(crate) async fn status(globals: &Globals, args: &StatusArgs) -> Result<Code,
             caps.extend(spending(&store, account, now).await?.caps);
         }
     }
+    let everywhere = rests_everywhere(&config, &store, globals).await?;
+    let accounts: Vec<_> = (config.accounts.iter())
+        .map(|(account, _)| account.clone())
+        .collect();
+    let asking = Asking {
+        store: &store,
+        accounts: &accounts,
+        everywhere: &everywhere,
+        now,
+    };
     let report = Report {
+        forecast: asking.read().await?,
         caps,
         database: store.place(),
         jobs: lines(&counts),
@@ -64,7 +78,7 @@ pub(crate) async fn status(globals: &Globals, args: &StatusArgs) -> Result<Code,
         slowed: paces::read(&store, &config, now).await?,
         spent: store.spent().await?,
         unknown_accounts: unknown_accounts(&counts),
-        rests: rests_everywhere(&config, &store, globals).await?,
+        rests: everywhere,
     };
     store.close().await;
     for why in &config.keyless {
@@ -132,6 +146,7 @@ fn page(report: &Report, now: Timestamp) -> String {
     if !report.slowed.is_empty() {
         parts.push(paces_table(&report.slowed));
     }
+    parts.extend(paragraph(&report.forecast, now));
     if !report.spent.is_empty() {
         parts.push(credits(&report.spent));
     }
@@ -294,6 +309,7 @@ mod tests {
             }],
             unknown_accounts: unknown_accounts(&counts),
             rests: Vec::new(),
+            forecast: Forecasts::default(),
         };
         let page: Vec<String> = page(&report, NOW)
             .lines()

@@ -1,6 +1,7 @@
 //! What optimal inspection with learned lengths makes of 15 requests a minute: the bars of the request
 //! budget, in the study's own model, over 1,000 jobs a seed. The table is printed with `--nocapture`.
 
+#[cfg(test)]
 mod world;
 
 use world::{Law, Outcome, Policy, backlog, quantile_of};

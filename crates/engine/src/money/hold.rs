@@ -361,6 +361,8 @@ impl Engine {
                 now,
                 per_batch: AT_ONCE,
                 limit: AT_ONCE,
+                // They stay where they are; a cap is theirs too.
+                without: Vec::new(),
             };
             let rows = self.store.pending(&want).await?;
             let full = rows.len() >= AT_ONCE as usize;

@@ -289,7 +289,6 @@ impl Engine {
         }
     }
 
-    /// What the provider's word tells about how long jobs take.
     /// A person named this remote job, and the provider shows another prompt for it.
     fn warn_of_another_prompt(
         &mut self,
@@ -310,6 +309,7 @@ impl Engine {
         }
     }
 
+    /// What the provider's word tells about how long jobs take.
     fn note_progress(&mut self, account: &Account, job: JobId, remote: &RemoteJob, at: Timestamp) {
         let Some(open) = self.open.get_mut(&job) else {
             return;

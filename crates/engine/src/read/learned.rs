@@ -247,7 +247,7 @@ fn kind_of(open: &OpenJob) -> Kind {
 
 /// The length that is expected before any job ended, as a multiple of an interval, so that a sped-up
 /// account expects sped-up jobs.
-fn expected(account: &Account) -> Duration {
+pub(crate) fn expected(account: &Account) -> Duration {
     match account.provider {
         // 5 to 60 s by the vendor and its clients.
         Provider::Productai => account.polling.min_interval * 5,

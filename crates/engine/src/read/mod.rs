@@ -10,5 +10,5 @@ mod learned;
 mod plan;
 
 pub(crate) use feedback::answered_of;
-pub(crate) use learned::Learned;
+pub(crate) use learned::{Learned, expected};
 pub(crate) use plan::Ask;

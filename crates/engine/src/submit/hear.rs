@@ -160,6 +160,7 @@ impl Engine {
         at: Timestamp,
         draft: &mut Draft,
     ) {
+        self.hear_of_batch(key, account, job, &verdict, at, draft);
         let Some(open) = self.open.get_mut(&job) else {
             return;
         };

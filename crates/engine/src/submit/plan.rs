@@ -101,7 +101,7 @@ impl Engine {
                 over.push(mate);
                 continue;
             };
-            lane.had_a_turn(batch);
+            lane.turns.had_one(mate.job.priority, batch);
             let reference = client_ref(&mate.job, &lane.live_refs);
             lane.live_refs.insert(reference.clone());
             load.take(mate, reference, &account.name, submission, key, now);

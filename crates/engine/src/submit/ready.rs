@@ -8,7 +8,9 @@ use store::{Job, LaneKey, PendingWant, StoreError};
 
 use super::source::Link;
 use crate::account::Account;
+use crate::breaker::UNAVAILABLE;
 use crate::draft::{Draft, Intent, change_of, moved};
+use crate::lane::Lane;
 use crate::planner::{Engine, Wake};
 
 /// Rows read at once for submits that go one by one.
@@ -98,7 +100,9 @@ impl Engine {
             else {
                 continue;
             };
-            let want = wanted(&account, spare, now);
+            let mut want = wanted(&account, spare, now);
+            let paused = self.lanes.get(key).map(|lane| &lane.refusals);
+            want.without = paused.map_or_else(Vec::new, |paused| paused.paused_of(&account.name));
             let found = self.store.pending(&want).await?;
             full |= found.len() >= want.limit as usize;
             rows.extend(found.into_iter().map(|job| (Arc::clone(&account), job)));
@@ -135,10 +139,13 @@ impl Engine {
         let most = account.policy.max_running;
         let group = account.submit_group();
         let shared = group == account.read_group();
+        // While nothing is heard of those that run, their number says nothing, and no submit waits for them.
+        let heard = |lane: &&Lane| lane.pause("status", UNAVAILABLE).is_none();
         let demand = self
             .lanes
             .get(key)
             .filter(|_| shared)
+            .filter(heard)
             .and_then(|lane| lane.demand(group, 0, shared, now));
         let served = demand.map(|demand| demand.most_running(self.learned.stay(account)));
         served.map_or(most, |served| served.min(most))
@@ -160,12 +167,13 @@ impl Engine {
         };
         let mut turns = std::collections::HashMap::new();
         let mut rank = Vec::with_capacity(ready.len());
-        // Rows come best first within a batch: the n-th of a batch waits for n more turns of it.
+        // Rows come best first within a batch: the n-th of a batch and priority waits for n more turns of it.
         for one in ready.iter() {
             let batch = one.job.batch.as_deref();
+            let priority = one.job.priority;
             let place = turns
-                .entry(batch.map(str::to_owned))
-                .or_insert_with(|| lane.turns_of(batch));
+                .entry((priority, batch.map(str::to_owned)))
+                .or_insert_with(|| lane.turns.of(priority, batch));
             rank.push((
                 one.id(),
                 (
@@ -342,5 +350,6 @@ fn wanted(account: &Account, spare: usize, now: Timestamp) -> PendingWant {
         now,
         per_batch: limit,
         limit: limit.min(u32::try_from(spare).unwrap_or(u32::MAX)),
+        without: Vec::new(),
     }
 }

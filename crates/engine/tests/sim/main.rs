@@ -9,6 +9,8 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod batches;
+#[cfg(test)]
 mod bugs;
 #[cfg(test)]
 mod checks;
@@ -19,6 +21,8 @@ mod doubt;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod feedback;
+#[cfg(test)]
 mod hunt;
 #[cfg(test)]
 mod limits;
@@ -26,6 +30,7 @@ mod limits;
 mod order;
 #[cfg(test)]
 mod pace;
+#[cfg(test)]
 mod proof;
 #[cfg(test)]
 mod rows;
@@ -37,5 +42,7 @@ mod summary;
 mod takeover;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod windows;
 #[cfg(test)]
 mod world;

@@ -67,6 +67,8 @@ pub(crate) struct Limits {
     pub(crate) too_many: Vec<Value>,
     /// What rests at the end.
     pub(crate) paused: Vec<Value>,
+    /// Batches whose jobs were refused.
+    pub(crate) refused: Vec<Value>,
 }
 
 impl Limits {
@@ -76,6 +78,7 @@ impl Limits {
             requests: world.provider.ledger().requests().to_vec(),
             too_many: rows(&world.url, too_many).await,
             paused: rows(&world.url, "select * from lane_pauses").await,
+            refused: rows(&world.url, "select * from batch_refusals").await,
         }
     }
 }
@@ -135,7 +138,8 @@ impl Summary {
 /// Every how many histories all text of the database is searched for secrets.
 const SEARCHED: u64 = 8;
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
+    "batch_refusals",
     "descriptions",
     "image_generations",
     "productions",

@@ -328,6 +328,7 @@ pub(super) async fn append(tx: &mut Tx<'_>, batch: &Batch) -> Result<(), StoreEr
     .await?;
     pauses(tx, batch).await?;
     write(tx, "lengths", &crate::lengths::KEEP, &batch.lengths).await?;
+    crate::refusals::write(tx, batch).await?;
     write(tx, "webhook_inbox", &FINISH_WEBHOOKS, &batch.webhooks).await?;
     let rows: Vec<_> = batch.events.iter().map(EventColumns::new).collect();
     if !rows.is_empty() && tx.is_postgres() {

@@ -36,6 +36,8 @@ pub struct Batch {
     pub pauses: Vec<PauseChange>,
     /// Conclusion: how long jobs take, as learned so far.
     pub lengths: Vec<LearnedLengths>,
+    /// Conclusion: batches whose jobs are refused.
+    pub refusals: Vec<crate::RefusalsChange>,
     /// Conclusion: webhooks dealt with.
     pub webhooks: Vec<WebhookDone>,
 }

@@ -4,6 +4,7 @@
 mod commands;
 mod commit;
 mod doubt;
+mod forecasts;
 mod guards;
 mod insert;
 mod lanes;

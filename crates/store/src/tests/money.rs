@@ -6,7 +6,9 @@ use super::on_both;
 use super::support::{
     Fresh, at, change, description, durable, fenced, lane, outcome, planned, refused, submission,
 };
-use crate::{AccountCommandDone, Epoch, Job, LaneKey, NewJob, Outcome, Sums};
+use crate::{
+    AccountCommandDone, BatchRefusals, Epoch, Job, LaneKey, NewJob, Outcome, RefusalsChange, Sums,
+};
 
 on_both!(
     money_is_booked_reserved_or_in_doubt_by_day,
@@ -16,6 +18,7 @@ on_both!(
     an_account_command_is_executed_once,
     a_pause_of_an_account_stands_until_a_later_word,
     an_account_command_that_does_not_exist_is_refused,
+    refusals_of_a_batch_are_the_lane_owner_s_to_count,
 );
 
 /// Rows of the batch `spring`, all in one durable intent at 3 each.
@@ -260,4 +263,38 @@ async fn an_account_command_that_does_not_exist_is_refused(fresh: Fresh) {
             .await;
         assert_eq!(refused(said), constraint);
     }
+}
+
+async fn refusals_of_a_batch_are_the_lane_owner_s_to_count(fresh: Fresh) {
+    let hold = fresh.hold().await;
+    let epoch = hold.epochs[0].1;
+    let names = ["texts".to_owned()];
+    let known = |refusals: u32| BatchRefusals {
+        account: "texts".to_owned(),
+        batch: "spring".to_owned(),
+        refusals,
+        code: "http_422".to_owned(),
+        message: "no such project".to_owned(),
+        refused_at: at(i64::from(refusals)),
+        paused_at: (refusals >= 20).then(|| at(60)),
+    };
+    let write = async |epoch: Epoch, now: Option<BatchRefusals>| {
+        let mut batch = fenced(epoch);
+        batch.refusals = vec![RefusalsChange {
+            lane: lane(),
+            account: "texts".to_owned(),
+            batch: "spring".to_owned(),
+            now,
+        }];
+        fresh.store.commit(batch).await.unwrap();
+        fresh.store.batch_refusals(&names).await.unwrap()
+    };
+    assert_eq!(write(epoch, Some(known(1))).await, [known(1)]);
+    assert_eq!(write(epoch, Some(known(20))).await, [known(20)]);
+    let stale = Epoch(epoch.0 - 1);
+    assert_eq!(write(stale, Some(known(3))).await, [known(20)]);
+    assert_eq!(write(stale, None).await, [known(20)]);
+    let others = fresh.store.batch_refusals(&["shots".to_owned()]).await;
+    assert!(others.unwrap().is_empty());
+    assert!(write(epoch, None).await.is_empty());
 }

@@ -10,6 +10,7 @@ use super::support::{
 use crate::{Batch, JobFilter, NewJob, Outcome, PendingWant};
 
 on_both!(
+    nothing_of_a_paused_batch_is_offered_however_urgent,
     priority_goes_first_then_the_batches_in_turn_then_age,
     what_is_not_due_is_not_offered_but_is_announced,
     rows_without_an_account_go_to_the_account_that_takes_them,
@@ -31,6 +32,7 @@ fn want(per_batch: u32, limit: u32) -> PendingWant {
         now: at(0),
         per_batch,
         limit,
+        without: Vec::new(),
     }
 }
 
@@ -74,6 +76,21 @@ async fn priority_goes_first_then_the_batches_in_turn_then_age(fresh: Fresh) {
         ..want(10, 100)
     };
     assert!(offered(&fresh, &none).await.is_empty());
+}
+
+async fn nothing_of_a_paused_batch_is_offered_however_urgent(fresh: Fresh) {
+    let mut jobs: Vec<NewJob> = (0..1_100)
+        .map(|n| job(&format!("p{n}"), Some("paused"), 9, Some(-60)))
+        .collect();
+    jobs.push(job("a", Some("a"), 0, Some(-5)));
+    jobs.push(job("n", None, 0, Some(-4)));
+    fresh.store.insert_jobs(&jobs).await.unwrap();
+    assert_eq!(offered(&fresh, &want(10, 2)).await, ["p0", "p1"]);
+    let without = PendingWant {
+        without: vec!["paused".to_owned()],
+        ..want(10, 10)
+    };
+    assert_eq!(offered(&fresh, &without).await, ["a", "n"]);
 }
 
 async fn what_is_not_due_is_not_offered_but_is_announced(fresh: Fresh) {

@@ -10,12 +10,15 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
         crate::commit::all_statements(),
         crate::counts::all(),
         crate::doubt::all(),
+        crate::forecasts::all(),
         crate::inbox::all(),
         crate::insert::all(),
         crate::jobs::all(),
         crate::lanes::all(),
         crate::ledger::all(),
         crate::lengths::all(),
+        crate::refusals::all(),
+        crate::clocks::all(),
         crate::migrations::all(),
         crate::money::all(),
         crate::server::all(),
@@ -25,7 +28,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
 }
 
 /// Modules whose statements `every_statement` lists (`commit` and its three parts).
-const MODULES_WITH_STATEMENTS: usize = 16;
+const MODULES_WITH_STATEMENTS: usize = 19;
 
 #[tokio::test]
 async fn every_statement_prepares_on_both_databases() {

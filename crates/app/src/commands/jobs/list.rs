@@ -1,7 +1,9 @@
 //! `jobs list`.
 
+use std::collections::BTreeSet;
+
 use comfy_table::Table;
-use store::{Job, JobFilter};
+use store::{BatchRefusals, Job, JobFilter};
 
 use super::view::JobView;
 use crate::cli::{Globals, ListArgs};
@@ -14,9 +16,11 @@ const ABOUT: usize = 40;
 
 /// Lists.
 pub(super) async fn list(globals: &Globals, args: ListArgs) -> Result<Code, Failure> {
-    let (_, store) = opened::open(globals).await?;
+    let (config, store) = opened::open(globals).await?;
     let limit = args.limit;
     let mut jobs = store.list_jobs(&filter(args)).await?;
+    let names: Vec<String> = config.names.keys().cloned().collect();
+    let refused = store.batch_refusals(&names).await?;
     store.close().await;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = jobs.len() > most;
@@ -29,12 +33,34 @@ pub(super) async fn list(globals: &Globals, args: ListArgs) -> Result<Code, Fail
     } else {
         print(rows(&jobs))?;
     }
+    for batch in paused_among(&jobs, &refused) {
+        say(format!(
+            "the batch {batch} is paused: its jobs were refused\n  next: {}",
+            globals.command("batch list")
+        ));
+    }
     if has_more {
         say(format!(
             "there are more than these {limit}: --limit, or --kind with --after"
         ));
     }
     Ok(Code::Done)
+}
+
+/// Paused batches of which pending jobs are shown.
+fn paused_among<'a>(jobs: &[Job], refused: &'a [BatchRefusals]) -> BTreeSet<&'a str> {
+    let waits = |known: &&BatchRefusals| {
+        jobs.iter().any(|job| {
+            job.work.status() == domain::Status::Pending
+                && job.batch.as_deref() == Some(known.batch.as_str())
+                && job.account.as_ref().is_none_or(|it| *it == known.account)
+        })
+    };
+    let paused = refused.iter().filter(|known| known.paused_at.is_some());
+    paused
+        .filter(waits)
+        .map(|known| known.batch.as_str())
+        .collect()
 }
 
 /// One more than is shown tells whether there are more.

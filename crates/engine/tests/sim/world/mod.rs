@@ -61,6 +61,8 @@ pub(crate) enum Outside {
     Insert(Vec<NewJob>),
     /// A person, or another program, commands: the job, the command, its value.
     Command(JobId, &'static str, Option<&'static str>),
+    /// The same about an account.
+    AccountCommand(&'static str, &'static str, Option<&'static str>),
     /// Something happens at the provider.
     Provider(AtProvider),
     /// The wall clock of our machines jumps by so many milliseconds; the provider's does not.
@@ -72,6 +74,9 @@ impl fmt::Debug for Outside {
         match self {
             Self::Insert(rows) => write!(f, "insert {} rows", rows.len()),
             Self::Command(job, command, value) => write!(f, "{command} {value:?} of {job}"),
+            Self::AccountCommand(account, command, value) => {
+                write!(f, "{command} {value:?} of {account}")
+            }
             Self::Provider(_) => write!(f, "something at the provider"),
             Self::ClockStep(millis) => write!(f, "the clock steps by {millis} ms"),
         }
@@ -79,6 +84,25 @@ impl fmt::Debug for Outside {
 }
 
 type Change<T> = Box<dyn FnOnce(&mut T)>;
+
+/// Changes an answer, at a moment of the provider's clock (Unix milliseconds).
+type Twist = Box<dyn Fn(&mut http::Response<bytes::Bytes>, i64)>;
+
+/// The way between us and the providers.
+struct Way {
+    /// How long it takes, in milliseconds.
+    takes: std::ops::Range<u64>,
+    /// Every read of the image with this prompt is answered 500.
+    unreadable: Option<&'static str>,
+    /// What becomes of each answer 429.
+    too_many_says: Option<Twist>,
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a way of {:?} ms", self.takes)
+    }
+}
 
 /// What a history begins with.
 pub(crate) struct Builder {
@@ -93,19 +117,34 @@ pub(crate) struct Builder {
     processes: usize,
     url: Option<String>,
     rings: bool,
-    unreadable: Option<&'static str>,
+    way: Way,
 }
 
 impl Builder {
+    /// Each way takes so many milliseconds, from nothing up to this, where it is not 5 to 400.
+    pub(crate) fn wire(mut self, most: u64) -> Self {
+        self.way.takes = 0..most;
+        self
+    }
+
+    /// Each answer 429 says this.
+    pub(crate) fn too_many_says(
+        mut self,
+        says: impl Fn(&mut http::Response<bytes::Bytes>, i64) + 'static,
+    ) -> Self {
+        self.way.too_many_says = Some(Box::new(says));
+        self
+    }
+
     /// So many processes over one database, where it is not one.
     pub(crate) fn processes(self, processes: usize) -> Self {
         Self { processes, ..self }
     }
 
     /// Every read of the image with this prompt is answered 500.
-    pub(crate) fn unreadable(self, prompt: &'static str) -> Self {
-        let unreadable = Some(prompt);
-        Self { unreadable, ..self }
+    pub(crate) fn unreadable(mut self, prompt: &'static str) -> Self {
+        self.way.unreadable = Some(prompt);
+        self
     }
 
     /// Another beginning than [`START`].
@@ -218,7 +257,7 @@ impl Builder {
             end: self.start + self.end,
             wall_offset: 0,
             rings: self.rings,
-            unreadable: self.unreadable,
+            way: self.way,
             rng: fastrand::Rng::with_seed(seed),
             fate: Fate::new(seed, chances),
             provider: Sandbox::new(options),
@@ -270,7 +309,7 @@ pub(crate) struct World {
     /// How far our wall clock is off, in milliseconds.
     wall_offset: i64,
     rings: bool,
-    unreadable: Option<&'static str>,
+    way: Way,
     rng: fastrand::Rng,
     fate: Fate,
     pub(crate) provider: Sandbox,
@@ -322,7 +361,11 @@ impl World {
             processes: 1,
             url: None,
             rings: false,
-            unreadable: None,
+            way: Way {
+                takes: 5..400,
+                unreadable: None,
+                too_many_says: None,
+            },
         }
     }
 
@@ -338,7 +381,7 @@ impl World {
 
     /// How long something takes on its way.
     fn delay(&mut self) -> Duration {
-        Duration::from_millis(self.rng.u64(5..400))
+        Duration::from_millis(self.rng.u64(self.way.takes.clone()))
     }
 
     fn note(&mut self, line: &str) {

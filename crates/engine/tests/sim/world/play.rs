@@ -114,6 +114,10 @@ impl World {
             Outside::Command(job, command, value) => {
                 self.store.add_command(job, command, value).await.unwrap();
             }
+            Outside::AccountCommand(account, command, value) => {
+                let added = self.store.add_account_command(account, command, value);
+                added.await.unwrap();
+            }
             Outside::Provider(happens) => happens(&mut self.provider, self.now.as_millis()),
             Outside::ClockStep(millis) => {
                 self.jump_clocks(millis);

@@ -185,7 +185,7 @@ impl World {
         if self.processes[who].mid_step.is_some() && self.is_up(who, life) {
             self.tick(who).await;
         }
-        self.notice_jump(who);
+        self.notice_jump(who).await;
         if self.is_fleet() && self.is_up(who, life) && self.now >= self.processes[who].tend_at {
             self.tend(who).await;
         }
@@ -206,11 +206,22 @@ impl World {
         }
     }
 
-    fn notice_jump(&mut self, who: usize) {
+    /// What the machine's clock and the database tell of the last jump, to who lived then and to who did not.
+    async fn recall_jump(&mut self, who: usize) {
+        const UP: Duration = Duration::from_secs(10 * 365 * 86_400);
+        let since_boot = ("sim".to_owned(), self.now.since(super::START.before(UP)));
+        let told = engine::recall_jump(&self.store, since_boot, self.wall());
+        let told = told.await.unwrap();
         let process = &mut self.processes[who];
-        if !std::mem::take(&mut process.jumped) {
+        process.jump = told.or(process.jump);
+    }
+
+    async fn notice_jump(&mut self, who: usize) {
+        if !std::mem::take(&mut self.processes[who].jumped) {
             return;
         }
+        self.recall_jump(who).await;
+        let process = &mut self.processes[who];
         if let (Some(engine), Some(jump)) = (&mut process.engine, process.jump) {
             engine.clock_jumped(jump);
             process.tend_at = self.now;
@@ -239,6 +250,7 @@ impl World {
                 .await
                 .unwrap();
         }
+        self.recall_jump(who).await;
         let here = self.processes[who].here(self.is_fleet());
         self.processes[who].jumped = false;
         let seed = self.rng.u64(..);

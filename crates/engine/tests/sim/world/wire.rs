@@ -71,6 +71,11 @@ impl World {
                     *exchange.response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
                     self.provider.answer_lost(exchange.request_no);
                 }
+                if let Some(says) = &self.way.too_many_says
+                    && exchange.response.status() == http::StatusCode::TOO_MANY_REQUESTS
+                {
+                    says(&mut exchange.response, self.now.as_millis());
+                }
                 let (answer, at) = self.on_the_way_back(exchange.delivery, exchange.response);
                 let wall = self.wall() + at.since(self.now);
                 let reply = client.read(&call, answer, wall);
@@ -99,7 +104,7 @@ impl World {
     }
 
     fn is_unreadable(&self, call: &Call) -> bool {
-        let (Some(prompt), Call::Status { remote_id, .. }) = (self.unreadable, call) else {
+        let (Some(prompt), Call::Status { remote_id, .. }) = (self.way.unreadable, call) else {
             return false;
         };
         let mut jobs = self.provider.jobs(self.now.as_millis());
