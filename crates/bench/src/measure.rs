@@ -167,23 +167,6 @@ pub(crate) fn measure(scenario: &Scenario, run: &Run) -> Measured {
     let requests: Vec<&RequestEntry> = (run.sandbox.ledger().requests().iter())
         .filter(|entry| is_request(entry))
         .collect();
-    if let (Ok(path), "vitrine") = (std::env::var("VT_DUMP"), run.policy.as_str()) {
-        use std::io::Write as _;
-        let mut out = std::fs::File::create(path).unwrap();
-        for entry in &requests {
-            writeln!(
-                out,
-                "R {} {:?} {}",
-                entry.at_ms,
-                entry.verb,
-                entry.jobs.join(",")
-            )
-            .unwrap();
-        }
-        for job in run.sandbox.jobs(run.ended.as_millis()) {
-            writeln!(out, "J {} {}", job.id, job.end_ms).unwrap();
-        }
-    }
     let known = run.known.len() as u64;
     let began = requests
         .first()

@@ -22,58 +22,28 @@ const RATIO: f64 = 1.05;
 const LAST_EDGE: u16 = 320;
 
 /// Ends that are remembered.
-static REMEMBERED: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| {
-    std::env::var("VT_REM")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(256)
-});
+const REMEMBERED: usize = 512;
 
-/// After so many further ends, one counts half. Of the study's shapes 60 cost a tenth more delay on two
-/// humps, and 240 notice a change of speed too late.
-static HALF_LIFE: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
-    std::env::var("VT_HL")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(120.0)
-});
+/// After so many further ends, one counts half. Of the study's shapes half of it costs a tenth of a second more
+/// delay, and twice as much notices a change of speed a third later, for a twentieth of a second.
+const HALF_LIFE: f64 = 240.0;
 
-/// A hump's width, as the scale of a logistic distribution of logarithms: a spread (σ) of 0.2, narrower
-/// than any provider's lengths and wide enough to smooth out chance.
-static HUMP_SCALE: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
-    std::env::var("VT_HS")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(0.1)
-});
+/// A hump's width, as the scale of a logistic distribution of logarithms: a spread (σ) of 0.3. With 0.2 the
+/// curve follows chance, which costs a tenth of a second of delay; with 0.35 two humps blur.
+const HUMP_SCALE: f64 = 0.16;
 
 /// Humps stand this many edges apart: about their own spread.
 const HUMPS_APART: usize = 4;
 
 /// The first guess counts as much as so many ends. More of it hides what is learned, less of it lets the
 /// first few ends decide alone.
-static GUESS_WEIGHT: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
-    std::env::var("VT_GW")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(2.0)
-});
+const GUESS_WEIGHT: f64 = 2.0;
 
 /// The spread (σ of the logarithm) of the first guess: two thirds of the jobs within its half and double.
-static GUESS_SPREAD: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
-    std::env::var("VT_GS")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(0.5)
-});
+const GUESS_SPREAD: f64 = 0.5;
 
 /// Steps towards the most likely mixture; more of them change the plans no more.
-static STEPS: std::sync::LazyLock<usize> = std::sync::LazyLock::new(|| {
-    std::env::var("VT_ST")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(60)
-});
+const STEPS: usize = 60;
 
 /// Between these two edges a job ended.
 type Stretch = (u16, u16);
@@ -134,14 +104,14 @@ impl Lengths {
             .map(|(stretch, weight)| (weight, humps.within(stretch)))
             .collect();
         let mut mixture = guess.clone();
-        for _ in 0..*STEPS {
+        for _ in 0..STEPS {
             mixture = step(&guess, &parts, &mixture);
         }
         Curve::of(&humps, &mixture)
     }
 
     fn remember(&mut self, stretch: Stretch) {
-        while self.ends.len() >= *REMEMBERED {
+        while self.ends.len() >= REMEMBERED {
             self.ends.pop_front();
         }
         self.ends.push_back(stretch);
@@ -149,7 +119,7 @@ impl Lengths {
 
     /// Each stretch once, with the weights of all its ends.
     fn weighted(&self) -> BTreeMap<Stretch, f64> {
-        let fade = 0.5_f64.powf(1.0 / *HALF_LIFE);
+        let fade = 0.5_f64.powf(1.0 / HALF_LIFE);
         let mut weight = 1.0;
         let mut weights = BTreeMap::new();
         for stretch in self.ends.iter().rev() {
@@ -185,7 +155,7 @@ struct Humps {
 impl Humps {
     fn new() -> Self {
         let share = |away: i32| {
-            let scaled = f64::from(away) * RATIO.ln() / *HUMP_SCALE;
+            let scaled = f64::from(away) * RATIO.ln() / HUMP_SCALE;
             1.0 / (1.0 + (-scaled).exp())
         };
         let last = i32::from(LAST_EDGE);
@@ -216,13 +186,13 @@ impl Humps {
     fn guess(&self, median_seconds: f64) -> Vec<f64> {
         let middle = (median_seconds.max(FIRST_SECONDS) / FIRST_SECONDS).ln();
         let density = |edge: &u16| {
-            let away = (f64::from(*edge) * RATIO.ln() - middle) / *GUESS_SPREAD;
+            let away = (f64::from(*edge) * RATIO.ln() - middle) / GUESS_SPREAD;
             (-0.5 * away * away).exp()
         };
         let mut mixture: Vec<f64> = self.middles.iter().map(density).collect();
         let whole = mixture.iter().sum::<f64>().max(f64::MIN_POSITIVE);
         for part in &mut mixture {
-            *part *= *GUESS_WEIGHT / whole;
+            *part *= GUESS_WEIGHT / whole;
         }
         mixture
     }

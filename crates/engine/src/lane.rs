@@ -282,11 +282,6 @@ impl Lane {
         self.groups.get(name)
     }
 
-    /// The time between two requests of this group at the limit of its shortest window.
-    pub(crate) fn spacing(&self, group: &str) -> Option<Duration> {
-        self.groups.get(group).and_then(|group| group.spacing)
-    }
-
     /// From here on so many percent of this group's requests are guaranteed to its submits.
     pub(crate) fn guarantee(&mut self, group: &str, percent: u64) {
         if let Some(group) = self.groups.get_mut(group) {

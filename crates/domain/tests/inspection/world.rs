@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::{Curve, Lengths, Plan, trial};
 
 /// Seconds between two requests: 15 a minute.
-const SLOT: f64 = 4.027;
+const SLOT: f64 = 4.0;
 const ROUND_TRIP: f64 = 0.4;
 const FLOOR: Duration = Duration::from_secs(5);
 /// What is thought before anything is learned.

@@ -26,12 +26,7 @@ const PRICE_STEP: f64 = 1.25;
 
 /// Where no price is set, a question is worth so many intervals of delay under a backlog (35 s at ProductAI):
 /// a tenth under the ceiling of jobs a minute, and about half a length late.
-static PRICE: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
-    std::env::var("VT_PRICE")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(7.0)
-});
+const PRICE: f64 = 7.0;
 
 /// Whatever a poll is worth, so many percent are the submits'.
 const LEAST_SHARE: f64 = 20.0;
@@ -155,12 +150,6 @@ impl Learned {
         &self.of(open, account).curve
     }
 
-    pub(crate) fn mean(&self, account: &Account) -> Duration {
-        let means = self.0.iter().filter(|(kind, _)| kind.0 == account.name);
-        let longest = means.map(|(_, known)| known.curve.mean()).max();
-        longest.unwrap_or_else(|| expected(account))
-    }
-
     /// How long a job of this account is with the provider, or thought to be so: its length, and the delay
     /// until that is known, which is about half of what a question is worth.
     pub(crate) fn stay(&self, account: &Account) -> Duration {
@@ -180,17 +169,11 @@ impl Learned {
             let kinds = self.0.iter_mut().filter(|(kind, _)| kind.0 == account.name);
             for (_, known) in kinds {
                 let asked = known.plan(price, floor).questions().unwrap_or_default();
-                // A little less than planned: chance must not delay the polls.
-                let planned = (95.0 / (1.0 + asked)).max(LEAST_SHARE);
+                let planned = (100.0 / (1.0 + asked)).max(LEAST_SHARE);
                 share = share.min(planned as u64);
             }
         }
         share
-            * std::env::var("VT_SHAREF")
-                .ok()
-                .and_then(|v| v.parse().ok())
-                .unwrap_or(100)
-            / 100
     }
 
     /// When to ask about this running job, and how many milliseconds are lost with each further slot that
@@ -288,7 +271,7 @@ pub(crate) fn expected(account: &Account) -> Duration {
 /// What a question is worth under a backlog.
 fn worth(account: &Account, floor: Duration) -> Duration {
     let set = account.polling.delay_per_poll;
-    set.unwrap_or_else(|| floor.mul_f64(*PRICE))
+    set.unwrap_or_else(|| floor.mul_f64(PRICE))
 }
 
 /// The same job is the same lot, over restarts too.

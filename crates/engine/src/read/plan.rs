@@ -69,12 +69,7 @@ impl Engine {
         self.call_suspects(key, now, wake);
         let mut day = self.day_of(key, read_group, now).filter(|_| shared);
         self.plan_questions(key, read_group, shared, day.as_ref(), now, draft);
-        let slot = self
-            .lanes
-            .get(key)
-            .and_then(|lane| lane.spacing(read_group))
-            .filter(|_| shared && !ready.is_empty());
-        let mut reads = self.due(key, slot, now, wake);
+        let mut reads = self.due(key, now, wake);
         let mut waits = false;
         while !reads.is_empty() || !ready.is_empty() {
             self.set_aside_over_cap(&mut ready, now, draft);
@@ -317,12 +312,10 @@ impl Engine {
     fn due(
         &self,
         key: &LaneKey,
-        slot: Option<Duration>,
         now: Timestamp,
         wake: &mut Wake,
     ) -> VecDeque<(Due, Timestamp, JobId)> {
         let mut due = Vec::new();
-        let mut later = Vec::new();
         for (id, source) in &self.sources {
             if let Source::Wanted { account, .. } = source
                 && self
@@ -353,13 +346,7 @@ impl Engine {
                 due.push((what, at, open.id()));
             } else {
                 wake.at(at);
-                if what == Due::Poll && open.next_read <= now {
-                    later.push((what, at, open.id()));
-                }
             }
-        }
-        if let Some(slot) = slot {
-            due.extend(early(&due, later, slot, now));
         }
         if let Some((job, at)) = self.unclaimed_read(key) {
             if at <= now {
@@ -565,31 +552,6 @@ fn stretch(open: &OpenJob, account: &Account, day: Option<&Day>) -> Duration {
     let age = open.next_read.since(open.taken_at).saturating_sub(interval);
     day.interval(age, interval).saturating_sub(interval)
 }
-
-/// The poll that goes a little before its time instead of a submit, so that those behind it are not late:
-/// polls that fall due together go half before that moment and half after it. There is none while others are
-/// due already.
-fn early(
-    due: &[(Due, Timestamp, JobId)],
-    mut later: Vec<(Due, Timestamp, JobId)>,
-    slot: Duration,
-    now: Timestamp,
-) -> Option<(Due, Timestamp, JobId)> {
-    if !due.is_empty() {
-        return None;
-    }
-    later.sort_unstable();
-    let crowded = (1_u32..)
-        .zip(&later)
-        .any(|(nth, (_, at, _))| *at <= now + slot.mul_f64(*HALF) * nth);
-    later.into_iter().next().filter(|_| crowded)
-}
-static HALF: std::sync::LazyLock<f64> = std::sync::LazyLock::new(|| {
-    std::env::var("VT_HALF")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(0.5)
-});
 
 /// Whose breaker a read minds.
 fn endpoint(due: Due, job: JobId) -> (&'static str, JobId) {

@@ -147,13 +147,7 @@ impl Engine {
             .filter(|_| shared)
             .filter(heard)
             .and_then(|lane| lane.demand(group, 0, shared, now));
-        let served = demand.map(|demand| {
-            demand.most_running(if std::env::var("VT_STAY").is_ok() {
-                self.learned.stay(account)
-            } else {
-                self.learned.mean(account)
-            })
-        });
+        let served = demand.map(|demand| demand.most_running(self.learned.stay(account)));
         served.map_or(most, |served| served.min(most))
     }
 
