@@ -318,7 +318,9 @@ struct Held {
 impl Held {
     fn of(account: &Account, rests: &[Rest], everywhere: &[String], now: Timestamp) -> Self {
         let mut held = Self {
-            submits: everywhere.first().cloned(),
+            submits: everywhere
+                .first()
+                .map(|_| "while all submits rest".to_owned()),
             ..Self::default()
         };
         let own = rests
