@@ -51,6 +51,10 @@ pub struct Prospect<'a> {
     pub last_after: Duration,
 }
 
+/// Of the further questions about a job that a plan by the documents has, so many are asked: what is
+/// guessed is spread wider than what is learned soon after.
+const GUESSED_AGAIN: f64 = 0.6;
+
 /// What is known of a key and its accounts.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
@@ -207,7 +211,7 @@ impl<'a> Share<'a> {
             account,
             pending,
             running,
-            reads_each: reads_each(account, &curve, pending, running, known),
+            reads_each: reads_each(account, &curve, learned, (pending, running), known),
             submits_each: 1.0 / batch,
             curve,
             rests: other.rests,
@@ -293,10 +297,19 @@ fn lengths(prospect: &Prospect<'_>, known: &Known, case: Case) -> (Curve, bool) 
 
 /// How many requests beside its submit a job takes: as planned, or fewer where the ledger shows that the
 /// ends are told in another way.
-fn reads_each(account: &Account, curve: &Curve, pending: f64, running: f64, known: &Known) -> f64 {
+fn reads_each(
+    account: &Account,
+    curve: &Curve,
+    learned: bool,
+    (pending, running): (f64, f64),
+    known: &Known,
+) -> f64 {
     let floor = account.interval(Phase::Working);
-    let planned = planned(account, curve, pending, running)
-        .unwrap_or_else(|| curve.mean().as_secs_f64() / floor.as_secs_f64().max(1e-3) + 0.5);
+    let planned = match planned(account, curve, pending, running) {
+        Some(questions) if learned => questions,
+        Some(questions) => 1.0 + (questions - 1.0) * GUESSED_AGAIN,
+        None => curve.mean().as_secs_f64() / floor.as_secs_f64().max(1e-3) + 0.5,
+    };
     let planned = planned.min(queued(account, curve, pending + running)) + always(account);
     let of_account = known
         .sent

@@ -139,7 +139,7 @@ pub(crate) async fn work(
         stop: signals.stop.clone(),
     };
     let progress = Progress::start(store.clone(), batch.map(str::to_owned));
-    let forecasts = Keeper::start(store.clone(), accounts.clone());
+    let forecasts = Keeper::start(store.clone(), accounts.clone()).await;
     let mut failed = 0;
     let ended = engine::run(
         store.clone(),

@@ -20,6 +20,8 @@ use super::{Asking, kind_of};
 const LOOK: Duration = Duration::from_secs(2);
 /// Between two tries to say something about an account whose work cannot all end.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How long the first look may hold the worker up.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// How long the last look may take when the worker ends.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
@@ -31,32 +33,31 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// From now on.
-    pub(crate) fn start(store: Store, accounts: Vec<Account>) -> Self {
+    /// From now on. The first look is over before the worker begins, so that what it submits first counts; a
+    /// database that takes longer is looked at beside the work.
+    pub(crate) async fn start(store: Store, accounts: Vec<Account>) -> Self {
         let end = CancellationToken::new();
-        let told = end.clone();
+        let mut record = Record {
+            store,
+            accounts,
+            seen: BTreeMap::new(),
+            not_before: BTreeMap::new(),
+        };
+        let first = tokio::time::timeout(FIRST_LOOK, record.tried(true)).await;
         let mut task = JoinSet::new();
+        let told = end.clone();
         task.spawn(async move {
-            let mut record = Record {
-                store,
-                accounts,
-                seen: BTreeMap::new(),
-                not_before: BTreeMap::new(),
-            };
-            let mut first = true;
+            let mut first = first.is_err();
             loop {
-                let last = told.is_cancelled();
-                if let Err(error) = record.look(first, SystemClock.now()).await {
-                    // The worker tells of a database in trouble; a forecast is no reason to say it twice.
-                    tracing::debug!(%error, "the record of forecasts was not looked at");
-                }
-                if last {
-                    return;
-                }
-                first = false;
                 tokio::select! {
                     () = tokio::time::sleep(LOOK) => {}
                     () = told.cancelled() => {}
+                }
+                let last = told.is_cancelled();
+                record.tried(first).await;
+                first = false;
+                if last {
+                    return;
                 }
             }
         });
@@ -81,6 +82,13 @@ struct Record {
 }
 
 impl Record {
+    async fn tried(&mut self, first: bool) {
+        if let Err(error) = self.look(first, SystemClock.now()).await {
+            // The worker tells of a database in trouble; a forecast is no reason to say it twice.
+            tracing::debug!(%error, "the record of forecasts was not looked at");
+        }
+    }
+
     async fn look(&mut self, first: bool, now: Timestamp) -> Result<(), StoreError> {
         let names: Vec<String> = self.accounts.iter().map(|one| one.name.clone()).collect();
         let rows = self.store.last_forecasts(&names).await?;

@@ -122,6 +122,8 @@ struct Gathered<'a> {
     unpriced: u64,
     newest: i64,
     waits: Vec<Waits>,
+    /// Nothing waits but for a decision about single jobs.
+    whole: bool,
 }
 
 impl<'a> Asking<'a> {
@@ -181,6 +183,7 @@ impl<'a> Asking<'a> {
             unpriced: 0,
             newest: 0,
             waits: Vec::new(),
+            whole: true,
         };
         for one in work {
             let jobs = u64::try_from(one.jobs).unwrap_or_default();
@@ -198,6 +201,7 @@ impl<'a> Asking<'a> {
             };
             if let Some(why) = reason {
                 all.waits.push(waits(jobs, why, None));
+                all.whole &= one.status == Status::InDoubt || one.awaiting_approval;
                 continue;
             }
             all.newest = all.newest.max(one.newest);
@@ -208,6 +212,7 @@ impl<'a> Asking<'a> {
             let price = price(account, one);
             let spent = purse.spend(price, jobs, one.batch.as_deref());
             if spent.jobs < jobs {
+                all.whole = false;
                 all.waits
                     .push(waits(jobs - spent.jobs, &spent.why, spent.until));
             }
@@ -264,7 +269,7 @@ impl Gathered<'_> {
         self.prospect.last_after = self.prospect.last_after.max(last);
         match price {
             Some(price) => {
-                self.credits += price.saturating_mul(i64::try_from(jobs).unwrap_or(i64::MAX))
+                self.credits += price.saturating_mul(i64::try_from(jobs).unwrap_or(i64::MAX));
             }
             None => self.unpriced += jobs,
         }
@@ -294,10 +299,7 @@ impl Gathered<'_> {
             requests: said.map(|said| said.requests).unwrap_or_default(),
             learned: said.is_some_and(|said| said.learned),
             newest: self.newest,
-            whole: self
-                .waits
-                .iter()
-                .all(|waits| waits.why.starts_with("in doubt")),
+            whole: self.whole,
         }
     }
 }
@@ -316,7 +318,9 @@ struct Held {
 impl Held {
     fn of(account: &Account, rests: &[Rest], everywhere: &[String], now: Timestamp) -> Self {
         let mut held = Self {
-            submits: everywhere.first().cloned(),
+            submits: everywhere
+                .first()
+                .map(|_| "while all submits rest".to_owned()),
             ..Self::default()
         };
         let own = rests
@@ -326,12 +330,12 @@ impl Held {
             let submits = rest.endpoints == "submits" || rest.endpoints == account.submit_group();
             match (rest.code.as_str(), rest.until) {
                 ("paused", _) => {
-                    held.submits = Some("for the resume of the paused account".to_owned())
+                    held.submits = Some("for the resume of the paused account".to_owned());
                 }
                 ("key_refused", _) => held.all = Some("for a key that is not refused".to_owned()),
                 ("out_of_credits", _) => held.submits = Some("for credits".to_owned()),
                 (_, None) if submits => {
-                    held.submits = Some(format!("for somebody who acts: {}", rest.code))
+                    held.submits = Some(format!("for somebody who acts: {}", rest.code));
                 }
                 (_, Some(until)) if submits => held.rests = held.rests.max(until.since(now)),
                 _ => {}
@@ -352,10 +356,8 @@ fn is_of(work: &OpenWork, account: &Account) -> bool {
 
 /// The kind of job that an account's provider makes.
 fn kind_of(account: &Account) -> Option<JobKind> {
-    let kinds = JobKind::ALL.into_iter();
-    kinds
-        .filter(|kind| kind.provider() == account.provider)
-        .next()
+    let mut kinds = JobKind::ALL.into_iter();
+    kinds.find(|kind| kind.provider() == account.provider)
 }
 
 /// Jobs of accounts that nobody here works for.
