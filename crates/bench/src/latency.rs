@@ -126,6 +126,8 @@ impl fmt::Display for LatencyReport {
 /// # Errors
 /// If the database cannot be used, or a row does not arrive within half a minute.
 pub async fn latency(typed: &Latency) -> Result<LatencyReport, BenchError> {
+    // The HTTP client asks for one, though all is plain here. It is there already only if something else set it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir()?;
     let url = match &typed.database {
         Some(url) => url.clone(),
