@@ -125,11 +125,14 @@ async fn backlog(shop: &Shop, rows: u64) {
     .await;
 }
 
+/// A minute of the providers, in milliseconds of ours.
+const MINUTE_MS: i64 = 3_000;
+
 /// The most that arrived in any of the providers' minutes; nothing was answered 429, and no rule broken.
 fn fullest(shop: &Shop, counts: impl Fn(&RequestEntry) -> bool, limit: u32) -> usize {
     let most = shop
         .sandbox
-        .with(|it, _| it.ledger().busiest(60_000, counts));
+        .with(|it, _| it.ledger().busiest(MINUTE_MS, counts));
     assert!(
         most <= limit as usize,
         "{most} in a minute, {limit} are allowed"

@@ -182,3 +182,70 @@ async fn a_slower_pace_after_a_429_is_shown_by_whoever_looks() {
         assert!(slowed["limit"].as_u64().unwrap() < 15, "{status}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_of_wrong_rows_is_paused_shown_and_resumed_when_they_are_mended() {
+    const WRONG: &str = "no such product";
+    for engine in BOTH {
+        let mut options = options();
+        options.jakov.refused_name = Some(WRONG.to_owned());
+        let shop = Shop::open(engine, options).await;
+        for n in 0..30 {
+            shop.sql(&format!(
+                "insert into descriptions (product_name, batch, client_product_id) \
+                 values ('{WRONG}', 'spring', 'SKU-{n}')"
+            ))
+            .await;
+        }
+        shop.sql("insert into descriptions (product_name, batch) values ('lamp', 'summer')")
+            .await;
+        let done = shop.work();
+        assert_eq!(done.status.code(), Some(3), "{}", talk(&done));
+        let count = |status: &str| {
+            format!(
+                "select count(*) as n from descriptions where batch = 'spring' and status = '{status}'"
+            )
+        };
+        let failed: u64 = shop.text(&count("failed")).await.parse().unwrap();
+        assert!((20..=24).contains(&failed), "{failed}");
+        assert_eq!(
+            shop.text(&count("pending")).await,
+            (30 - failed).to_string()
+        );
+        let said = talk(&done);
+        assert!(said.contains("many in a row were refused"), "{said}");
+        let status = json(&shop.output(&["status", "--json"]));
+        let pause = &status["pauses"][0];
+        assert_eq!(pause["code"], "batch_refused", "{status}");
+        assert_eq!(pause["batch"], "spring", "{status}");
+        let list = shop.output(&["jobs", "list", "--status", "pending"]);
+        assert!(
+            talk(&list).contains("batch spring is paused"),
+            "{}",
+            talk(&list)
+        );
+        let listed = json(&shop.output(&["batch", "list", "--json"]));
+        assert_eq!(listed[0]["batch"], "spring", "{listed}");
+        let stranger = shop.output(&["batch", "resume", "summer"]);
+        assert_eq!(stranger.status.code(), Some(1), "{}", talk(&stranger));
+        // A restart changes nothing; what is mended goes on.
+        assert_eq!(shop.work().status.code(), Some(3));
+        assert_eq!(shop.text(&count("failed")).await, failed.to_string());
+        shop.sql("update descriptions set product_name = 'Lamp ' || id where status = 'pending'")
+            .await;
+        let asked = shop.output(&["batch", "resume", "spring"]);
+        assert_eq!(asked.status.code(), Some(0), "{}", talk(&asked));
+        let done = shop.work();
+        assert_eq!(done.status.code(), Some(0), "{}", talk(&done));
+        assert_eq!(
+            shop.text(&count("completed")).await,
+            (30 - failed).to_string()
+        );
+        let status = json(&shop.output(&["status", "--json"]));
+        assert_eq!(
+            status["pauses"].as_array().map(Vec::len),
+            Some(0),
+            "{status}"
+        );
+    }
+}

@@ -3,37 +3,35 @@
 //! row takes on this machine, since that is what the worker's own intent costs too.
 //!
 //! The other program is a second store in this process, with connections of its own; the worker learns of its
-//! rows as it learns of anybody's. Times are taken on one clock: the sandbox's, which stamps what arrives.
+//! rows as it learns of anybody's. Times are taken on one clock: a relay before the sandbox stamps the bytes of
+//! each request as they arrive.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{Provider, Window};
 use engine::{DiskReserve, DiskWatch, Hands, LocalStorage, RunOptions, SystemClock};
 use providers::Client;
-use sandbox::{Options, SandboxServer, Verb};
+use sandbox::{Options, SandboxServer};
 use serde::Serialize;
 use store::Store;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::account::{account, row};
 use crate::error::BenchError;
 use crate::scenario::Scenario;
 
-/// How many times faster the sandbox's clock runs: its milliseconds are microseconds here.
-const SPEED: f64 = 1_000.0;
-
 /// Rows that are not counted: the worker's trust is earned, statements are prepared, connections opened.
 const WARMING: usize = 10;
 
 /// Longer than this a row that was inserted is lost.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Between two looks at the sandbox's book, while a row is on its way.
-const GLANCE: Duration = Duration::from_millis(1);
 
 /// What is run.
 #[derive(Debug, Clone)]
@@ -128,6 +126,8 @@ impl fmt::Display for LatencyReport {
 /// # Errors
 /// If the database cannot be used, or a row does not arrive within half a minute.
 pub async fn latency(typed: &Latency) -> Result<LatencyReport, BenchError> {
+    // The HTTP client asks for one, though all is plain here. It is there already only if something else set it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir()?;
     let url = match &typed.database {
         Some(url) => url.clone(),
@@ -141,11 +141,14 @@ pub async fn latency(typed: &Latency) -> Result<LatencyReport, BenchError> {
     store.migrate().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let sandbox = SandboxServer::start(fast(typed.seed), listener)?;
+    let mut tasks = JoinSet::new();
+    let behind = sandbox.base_url().replace("http://", "");
+    let (address, arrivals) = relay(behind, &mut tasks).await?;
     let stop = CancellationToken::new();
     let other = Store::open(&url, options()).await?;
-    let worker = work(&store, &sandbox, folder.path(), stop.clone());
+    let worker = work(&store, &address, folder.path(), stop.clone());
     let measured = async {
-        let measured = measure(typed, &other, &sandbox).await;
+        let measured = measure(typed, &other, arrivals).await;
         stop.cancel();
         measured
     };
@@ -186,7 +189,6 @@ fn judged(typed: &Latency, commits: Vec<f64>, waits: Vec<f64>) -> LatencyReport 
 fn fast(seed: u64) -> Options {
     let mut options = Options {
         seed,
-        speed: SPEED,
         ..Options::default()
     };
     options.jakov.submit_per_minute = 1_000_000;
@@ -198,14 +200,14 @@ fn fast(seed: u64) -> Options {
 /// The production loop, until it is stopped.
 async fn work(
     store: &Store,
-    sandbox: &SandboxServer,
+    address: &str,
     folder: &Path,
     stop: CancellationToken,
 ) -> Result<(), BenchError> {
     let scenario = Scenario::of(Provider::Jakov);
     let options = fast(scenario.seed);
     let mut account = account(&scenario, &options)?;
-    let base = format!("{}/jakov", sandbox.base_url());
+    let base = format!("{address}/jakov");
     account.client = Client::new(Provider::Jakov, &base, options.jakov.api_key.into())?;
     for (_, windows) in &mut account.limits.groups {
         *windows = vec![Window::rolling(1_000_000, Duration::from_secs(60))];
@@ -249,58 +251,84 @@ async fn work(
     Ok(())
 }
 
-/// The sandbox's clock, in its own milliseconds: a thousand to one of ours.
-fn now(sandbox: &SandboxServer) -> i64 {
-    sandbox.with(|_, now| now)
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is measured is the real time"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
-/// Milliseconds of ours.
-fn ours(theirs: i64) -> f64 {
-    theirs as f64 / SPEED
+fn millis(from: Instant, to: Instant) -> f64 {
+    to.saturating_duration_since(from).as_secs_f64() * 1_000.0
 }
 
 /// Inserts row by row; what each commit took, and what each row then needed to the wire.
 async fn measure(
     typed: &Latency,
     other: &Store,
-    sandbox: &SandboxServer,
+    mut arrivals: mpsc::UnboundedReceiver<Instant>,
 ) -> Result<(Vec<f64>, Vec<f64>), BenchError> {
     let mut rng = fastrand::Rng::with_seed(typed.seed);
     let (mut commits, mut waits) = (Vec::new(), Vec::new());
     for n in 0..typed.rows + WARMING {
         // At no fixed distance from the worker's own looks.
         tokio::time::sleep(Duration::from_micros(rng.u64(40_000..120_000))).await;
-        let seen = submits(sandbox).len();
         let rows = [row(Provider::Jakov, n)];
-        let begun = now(sandbox);
+        let begun = now();
         other.insert_jobs(&rows).await?;
-        let returned = now(sandbox);
-        let arrived = tokio::time::timeout(PATIENCE, arrival(sandbox, seen)).await;
-        let arrived = arrived
-            .map_err(|_| BenchError::Scenario(format!("row {n} was inserted and never arrived")))?;
+        let returned = now();
+        let arrived = tokio::time::timeout(PATIENCE, arrivals.recv()).await;
+        let Ok(Some(arrived)) = arrived else {
+            let why = format!("row {n} was inserted and never arrived");
+            return Err(BenchError::Scenario(why));
+        };
         if n >= WARMING {
-            commits.push(ours(returned - begun));
-            waits.push(ours((arrived - returned).max(0)));
+            commits.push(millis(begun, returned));
+            waits.push(millis(returned, arrived));
         }
     }
     Ok((commits, waits))
 }
 
-/// When the paid POSTs arrived.
-fn submits(sandbox: &SandboxServer) -> Vec<i64> {
-    sandbox.with(|sandbox, _| {
-        let requests = sandbox.ledger().requests().iter();
-        let submits = requests.filter(|entry| entry.verb == Verb::Submit);
-        submits.map(|entry| entry.at_ms).collect()
-    })
+/// Stands before the sandbox and says when the first bytes of each paid POST arrive. Ends with its tasks.
+async fn relay(
+    sandbox: String,
+    tasks: &mut JoinSet<()>,
+) -> Result<(String, mpsc::UnboundedReceiver<Instant>), BenchError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let (arrives, arrivals) = mpsc::unbounded_channel();
+    tasks.spawn(async move {
+        let mut streams = JoinSet::new();
+        while let Ok((client, _)) = listener.accept().await {
+            let Ok(server) = TcpStream::connect(&sandbox).await else {
+                continue;
+            };
+            // Else the kernel holds small writes back for an acknowledgement.
+            let _ = server.set_nodelay(true).and(client.set_nodelay(true));
+            streams.spawn(pass(client, server, arrives.clone()));
+        }
+    });
+    Ok((address, arrivals))
 }
 
-/// When the one after these arrived; it is stamped, so that the looks take nothing from it.
-async fn arrival(sandbox: &SandboxServer, seen: usize) -> i64 {
-    loop {
-        if let Some(at) = submits(sandbox).get(seen) {
-            return *at;
+async fn pass(client: TcpStream, server: TcpStream, arrives: mpsc::UnboundedSender<Instant>) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let there = async {
+        let mut bytes = vec![0; 16 * 1_024];
+        while let Ok(n @ 1..) = from_client.read(&mut bytes).await {
+            let came = bytes.get(..n).unwrap_or_default();
+            // Only submits are POSTs here.
+            if came.starts_with(b"POST ") {
+                let _ = arrives.send(now());
+            }
+            if to_server.write_all(came).await.is_err() {
+                return;
+            }
         }
-        tokio::time::sleep(GLANCE).await;
-    }
+    };
+    let back = tokio::io::copy(&mut from_server, &mut to_client);
+    let _ = tokio::join!(there, back);
 }

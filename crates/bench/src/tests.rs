@@ -3,7 +3,7 @@
 use domain::Provider;
 
 use crate::measure::{measure, percentile};
-use crate::{Lengths, Loop, Measured, Report, Run, Scenario, naive, vitrine};
+use crate::{Latency, Lengths, Loop, Measured, Report, Run, Scenario, latency, naive, vitrine};
 
 fn small(provider: Provider, jobs: usize) -> Scenario {
     Scenario {
@@ -218,4 +218,19 @@ async fn a_forecast_for_videos_comes_true() {
         ..small(Provider::Jarai, 10)
     };
     comes_true(scenario).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_another_program_arrive_one_by_one_and_each_is_counted() {
+    let typed = Latency {
+        database: None,
+        rows: 5,
+        seed: 1,
+    };
+    let report = latency(&typed).await.unwrap();
+    assert_eq!(report.rows, 5);
+    assert!(report.commit.p50_ms > 0.0 && report.on_the_wire.p50_ms > 0.0);
+    assert!(report.on_the_wire.p99_ms >= report.on_the_wire.p50_ms);
+    assert!((report.bar.p50_ms - report.commit.p50_ms * 1.5 - 12.0).abs() < 1e-6);
+    assert!((report.bar.p99_ms - report.commit.p50_ms * 3.0 - 30.0).abs() < 1e-6);
 }

@@ -12,6 +12,7 @@ use crate::account::Account;
 use crate::open::OpenJob;
 use crate::planner::{Engine, Wake};
 use crate::read::is_being_made;
+use crate::read::worth;
 
 /// Under a backlog the first job is asked about at this chance that it is the one that failed, and each
 /// further one at the second: else the call is left to become clearer with time. Measured over twelve seeds
@@ -102,7 +103,7 @@ impl Engine {
         let seen = open.unfinished_at.map(|at| at.since(open.taken_at));
         let curve = learned.curve(open, account);
         let price = demand
-            .price(curve.mean(), floor, account.polling.delay_per_poll)
+            .price(curve.mean(), floor, worth(account, floor))
             .max(floor);
         let left = seen.map_or(1.0, |seen| 1.0 - curve.done_by(seen));
         let age = curve.age_at(1.0 - loss * left) + price;

@@ -10,5 +10,5 @@ mod learned;
 mod plan;
 
 pub(crate) use feedback::answered_of;
-pub(crate) use learned::{Learned, expected, is_being_made};
+pub(crate) use learned::{Learned, expected, is_being_made, worth};
 pub(crate) use plan::Ask;

@@ -1,5 +1,6 @@
 //! Which pending jobs could be sent now, best first, and what their request is.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::{Event, Fault, Invalid, JobId, Request, Status, Timestamp};
@@ -13,8 +14,8 @@ use crate::draft::{Draft, Intent, change_of, moved};
 use crate::lane::Lane;
 use crate::planner::{Engine, Wake};
 
-/// Rows read at once for submits that go one by one.
-const LOOK_AHEAD: u32 = 16;
+/// Rows read at once for submits that go one by one: at least one of as many batches.
+const LOOK_AHEAD: u32 = 32;
 
 /// A pending job that may be sent now.
 #[derive(Debug)]
@@ -83,6 +84,7 @@ impl Engine {
         wake: &mut Wake,
     ) -> Result<(Vec<Ready>, bool), StoreError> {
         let mut rows = Vec::new();
+        let mut room = HashMap::new();
         let mut full = false;
         for account in self.accounts_of(key) {
             if self.is_paused(key, &account.name) {
@@ -100,11 +102,12 @@ impl Engine {
             else {
                 continue;
             };
-            let mut want = wanted(&account, spare, now);
+            let mut want = wanted(&account, now);
             let paused = self.lanes.get(key).map(|lane| &lane.refusals);
             want.without = paused.map_or_else(Vec::new, |paused| paused.paused_of(&account.name));
             let found = self.store.pending(&want).await?;
-            full |= found.len() >= want.limit as usize;
+            full |= found.len() >= spare.min(want.limit as usize);
+            room.insert(account.name.clone(), spare);
             rows.extend(found.into_iter().map(|job| (Arc::clone(&account), job)));
         }
         if !full && let Some(lane) = self.lanes.get_mut(key) {
@@ -125,6 +128,11 @@ impl Engine {
         }
         self.look_for_sources(now, draft).await?;
         self.in_fair_order(key, &mut ready);
+        // Cut only here: whose turn it is, the database does not know.
+        ready.retain(|one| {
+            let left = room.get_mut(&one.account.name).filter(|left| **left > 0);
+            left.map(|left| *left -= 1).is_some()
+        });
         Ok((ready, full))
     }
 
@@ -165,7 +173,7 @@ impl Engine {
         let Some(lane) = self.lanes.get(key) else {
             return;
         };
-        let mut turns = std::collections::HashMap::new();
+        let mut turns = HashMap::new();
         let mut rank = Vec::with_capacity(ready.len());
         // Rows come best first within a batch: the n-th of a batch and priority waits for n more turns of it.
         for one in ready.iter() {
@@ -185,7 +193,7 @@ impl Engine {
             ));
             *place += 1;
         }
-        let rank: std::collections::HashMap<_, _> = rank.into_iter().collect();
+        let rank: HashMap<_, _> = rank.into_iter().collect();
         ready.sort_by_key(|one| rank.get(&one.id()).copied());
     }
 
@@ -340,7 +348,7 @@ impl Engine {
     }
 }
 
-fn wanted(account: &Account, spare: usize, now: Timestamp) -> PendingWant {
+fn wanted(account: &Account, now: Timestamp) -> PendingWant {
     let batch = u32::try_from(account.policy.batch_size).unwrap_or(u32::MAX);
     let limit = batch.saturating_mul(4).max(LOOK_AHEAD);
     PendingWant {
@@ -349,7 +357,7 @@ fn wanted(account: &Account, spare: usize, now: Timestamp) -> PendingWant {
         takes_unnamed: account.policy.takes_unnamed,
         now,
         per_batch: limit,
-        limit: limit.min(u32::try_from(spare).unwrap_or(u32::MAX)),
+        limit,
         without: Vec::new(),
     }
 }
