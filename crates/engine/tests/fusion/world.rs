@@ -81,6 +81,7 @@ fn account(trust: WebhookTrust, options: &Options) -> Account {
             productions: None,
         },
         polling: Polling {
+            delay_per_poll: None,
             min_interval: Duration::from_secs(5),
             queued: Duration::from_secs(10),
             producing: Duration::from_secs(30),
