@@ -190,6 +190,11 @@ async fn a_batch_of_wrong_rows_is_paused_shown_and_resumed_when_they_are_mended(
         let mut options = options();
         options.jakov.refused_name = Some(WRONG.to_owned());
         let shop = Shop::open(engine, options).await;
+        // Else many are on the wire with the twentieth.
+        shop.edit_config(
+            "project_id = \"demo\"",
+            "project_id = \"demo\"\nbatch_size = 1",
+        );
         for n in 0..30 {
             shop.sql(&format!(
                 "insert into descriptions (product_name, batch, client_product_id) \
@@ -197,8 +202,6 @@ async fn a_batch_of_wrong_rows_is_paused_shown_and_resumed_when_they_are_mended(
             ))
             .await;
         }
-        shop.sql("insert into descriptions (product_name, batch) values ('lamp', 'summer')")
-            .await;
         let done = shop.work();
         assert_eq!(done.status.code(), Some(3), "{}", talk(&done));
         let count = |status: &str| {
