@@ -11,7 +11,7 @@ use providers::Phase;
 use store::{Accepted, LearnedLengths, RequestsSent};
 
 use crate::account::Account;
-use crate::read::expected;
+use crate::read::{expected, worth};
 
 /// From so many jobs on that are over, what they were asked about says more than a plan.
 const TELLING: f64 = 20.0;
@@ -332,7 +332,7 @@ fn planned(account: &Account, curve: &Curve, pending: f64, running: f64) -> Opti
         limit: window.limit,
         window: window.length,
     };
-    let price = demand.price(curve.mean(), floor);
+    let price = demand.price(curve.mean(), floor, worth(account, floor));
     Plan::new(curve, price, floor).questions()
 }
 

@@ -259,7 +259,7 @@ pub(crate) fn expected(account: &Account) -> Duration {
 }
 
 /// What a question is worth under a backlog.
-fn worth(account: &Account, floor: Duration) -> Duration {
+pub(crate) fn worth(account: &Account, floor: Duration) -> Duration {
     let set = account.polling.delay_per_poll;
     set.unwrap_or_else(|| floor.mul_f64(PRICE))
 }
