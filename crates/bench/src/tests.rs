@@ -100,12 +100,19 @@ async fn a_batch_of_texts_is_one_request_and_all_are_known() {
 
 #[tokio::test]
 async fn a_day_of_the_free_tier_holds_three_productions() {
+    // Of these seeds some have productions so long that polls alone would spend the day's requests.
+    for seed in 1..=6 {
+        let scenario = Scenario {
+            seed,
+            ..small(Provider::Jarai, 5)
+        };
+        let (_, measured) = ours(&scenario).await;
+        assert_eq!((measured.completed, measured.unfinished), (3, 2), "{seed}");
+        assert!((measured.percent_of_limit - 100.0).abs() < 0.01);
+        assert_eq!(measured.dead_links, 0);
+        keeps_the_limits(&measured);
+    }
     let scenario = small(Provider::Jarai, 5);
-    let (_, measured) = ours(&scenario).await;
-    assert_eq!((measured.completed, measured.unfinished), (3, 2));
-    assert!((measured.percent_of_limit - 100.0).abs() < 0.01);
-    assert_eq!(measured.dead_links, 0);
-    keeps_the_limits(&measured);
     // The loop spends the hundred requests on fewer, and is told to wait until midnight.
     let looped = of_loop(&scenario, Loop::Serial);
     assert!(

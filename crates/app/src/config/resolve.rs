@@ -249,6 +249,7 @@ fn one(
         }
     };
     check_limits(provider, &raw.limits, &of)?;
+    check_delay_per_poll(raw.polling.delay_per_poll, &of)?;
     for (model, set) in &raw.models {
         if set.credits.is_some_and(|credits| credits < 0) {
             let setting = of(&format!("models.{model}.credits"));
@@ -292,6 +293,17 @@ fn one(
         timing: timing(raw, speed),
     };
     Ok((account, hands(raw)))
+}
+
+/// Free polls under a backlog would leave no job its submit, and one worth hours would never be sent.
+fn check_delay_per_poll(set: Option<Span>, of: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
+    match set {
+        Some(Span(span)) if span.is_zero() || span > HOUR => Err(ConfigError::setting(
+            of("polling.delay_per_poll"),
+            "write more than \"0s\", and \"1h\" at the most",
+        )),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Accounts with the same provider, place and key, or the same budget name, share a lane. The key

@@ -162,6 +162,27 @@ fn what_is_not_done_yet_is_told() {
 }
 
 #[test]
+fn what_a_poll_is_worth_is_more_than_nothing_and_an_hour_at_the_most() {
+    let read_with = |span: &str| {
+        let line = format!("polling = {{ delay_per_poll = \"{span}\" }}\n");
+        read(&format!("{THREE}{line}"))
+    };
+    let config = read_with("25s").unwrap();
+    assert_eq!(
+        account(&config, "films").polling.delay_per_poll,
+        Some(Duration::from_secs(25))
+    );
+    assert_eq!(account(&config, "shots").polling.delay_per_poll, None);
+    for span in ["0s", "61m"] {
+        let refused = read_with(span).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("accounts.films.polling.delay_per_poll"),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
 fn caps_belong_to_their_account() {
     let config = read(&format!(
         "{THREE}spend = {{ per_day = 5, per_batch = 3 }}\n"

@@ -1,6 +1,6 @@
 //! Requests that cost nothing but their place in the budget: polls, links, lists of files, cancels
 //! ([`plan`]), what their answers say about jobs ([`hear`]) and about the lane ([`feedback`]), and what they teach
-//! about the next ([`learned`]). Evidence about
+//! about the next ([`learned`]), and how a day's requests are shared out ([`day`]). Evidence about
 //! jobs in doubt is asked for here, and weighed in `doubt`.
 
 mod day;
