@@ -14,6 +14,9 @@ use crate::output::{or_dash, spoken, table};
 /// The code of a person's pause.
 const PAUSED: &str = "paused";
 
+/// The code under which webhooks are not believed.
+const FORGED: &str = "webhook_forged";
+
 /// After these, one request tries when their time is over, before all go on.
 const TRIED: [&str; 4] = [
     "unavailable",
@@ -126,6 +129,7 @@ pub(crate) fn rests_table<'a>(rests: impl IntoIterator<Item = &'a Rest>, now: Ti
             Some(_) if rest.trying => "one tries".to_owned(),
             Some(until) => format!("in {}", spoken(until.since(now))),
             None if rest.code == PAUSED => "accounts resume".to_owned(),
+            None if rest.code == FORGED => "accounts resume --webhooks".to_owned(),
             None => "somebody acts".to_owned(),
         };
         table.add_row([

@@ -168,9 +168,9 @@ impl Group {
         self.submits * 100 < SUBMIT_SHARE_PERCENT * (self.submits + self.reads + 1)
     }
 
-    /// When the next request would leave if all left evenly, at the limit of the shortest window.
-    pub(crate) fn evenly(&self) -> Option<Timestamp> {
-        Some(self.last? + self.spacing?)
+    /// When the next request would leave if all left evenly, at this many times the pace of the shortest window.
+    pub(crate) fn evenly(&self, share: f64) -> Option<Timestamp> {
+        Some(self.last? + self.spacing?.mul_f64(share))
     }
 
     fn count(&mut self, is_submit: bool, at: Timestamp) {
