@@ -224,6 +224,9 @@ pub(crate) enum AccountsCommand {
         /// As the config names them.
         #[arg(required = true, value_name = "ACCOUNT")]
         accounts: Vec<String>,
+        /// Only believe webhooks again, after one was found to be forged and the path was changed.
+        #[arg(long, action = ArgAction::SetTrue)]
+        webhooks: Option<bool>,
     },
 }
 

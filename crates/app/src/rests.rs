@@ -17,6 +17,9 @@ const PAUSED: &str = "paused";
 /// The code of a batch that is paused because its jobs were refused.
 const BATCH_REFUSED: &str = "batch_refused";
 
+/// The code under which webhooks are not believed.
+const FORGED: &str = "webhook_forged";
+
 /// After these, one request tries when their time is over, before all go on.
 const TRIED: [&str; 4] = [
     "unavailable",
@@ -158,6 +161,7 @@ pub(crate) fn rests_table<'a>(rests: impl IntoIterator<Item = &'a Rest>, now: Ti
             Some(until) => format!("in {}", spoken(until.since(now))),
             None if rest.code == PAUSED => "accounts resume".to_owned(),
             None if rest.code == BATCH_REFUSED => "batch resume".to_owned(),
+            None if rest.code == FORGED => "accounts resume --webhooks".to_owned(),
             None => "somebody acts".to_owned(),
         };
         table.add_row([

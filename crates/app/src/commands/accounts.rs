@@ -61,8 +61,9 @@ pub(crate) async fn accounts(
             let wish = ("pause", reason.as_deref());
             ask(globals, &config, &store, &accounts, wish).await
         }
-        AccountsCommand::Resume { accounts } => {
-            ask(globals, &config, &store, &accounts, ("resume", None)).await
+        AccountsCommand::Resume { accounts, webhooks } => {
+            let what = webhooks.unwrap_or(false).then_some("webhooks");
+            ask(globals, &config, &store, &accounts, ("resume", what)).await
         }
     };
     store.close().await;

@@ -19,7 +19,7 @@ use crate::read::worth;
 /// of the study's jobs, asking in order whatever the chance costs a tenth more of such polls, and waiting for clear
 /// cases only makes half of the failures known 15 s later.
 const FIRST_AT: f64 = 0.3;
-const NEXT_AT: f64 = 0.5;
+const NEXT_AT: f64 = 0.7;
 
 /// What a job is worth to the order of polls that somebody said is done: it goes first.
 pub(crate) const SURELY_DONE: i64 = i64::MAX;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  signed (JAKOV, JARAI) ───────────────────────────────────────────> believed
-//!  secret path (ProductAI), "token" ─── 49 of 50, a known host ─────> believed
+//!  secret path (ProductAI), "token" ─── 79 of 80, a known host ─────> believed
 //!                                   └── the rest: held ──> one read ─┬ agrees ──> done
 //!                                                                    └ differs ─> "verify", until a person
 //!  secret path, "verify"; not verified ──> a hint: one read now          says otherwise
