@@ -218,9 +218,11 @@ async fn a_batch_of_wrong_rows_is_paused_shown_and_resumed_when_they_are_mended(
         let said = talk(&done);
         assert!(said.contains("many in a row were refused"), "{said}");
         let status = json(&shop.output(&["status", "--json"]));
-        let pause = &status["pauses"][0];
-        assert_eq!(pause["code"], "batch_refused", "{status}");
-        assert_eq!(pause["batch"], "spring", "{status}");
+        let of_batch = |status: &serde_json::Value| {
+            let mut pauses = status["pauses"].as_array().unwrap().iter();
+            pauses.any(|it| it["code"] == "batch_refused" && it["batch"] == "spring")
+        };
+        assert!(of_batch(&status), "{status}");
         let list = shop.output(&["jobs", "list", "--status", "pending"]);
         assert!(
             talk(&list).contains("batch spring is paused"),
@@ -245,10 +247,6 @@ async fn a_batch_of_wrong_rows_is_paused_shown_and_resumed_when_they_are_mended(
             (30 - failed).to_string()
         );
         let status = json(&shop.output(&["status", "--json"]));
-        assert_eq!(
-            status["pauses"].as_array().map(Vec::len),
-            Some(0),
-            "{status}"
-        );
+        assert!(!of_batch(&status), "{status}");
     }
 }
