@@ -69,6 +69,7 @@ impl Engine {
             flights: BTreeMap::new(),
             sources: BTreeMap::new(),
             learned: crate::read::Learned::default(),
+            bulk: crate::read::Bulk::default(),
             doubts: Doubts::default(),
             ids: Ids::seeded(seed),
             commands_at: Timestamp::default(),

@@ -64,6 +64,8 @@ pub struct Engine {
     pub(crate) sources: BTreeMap<JobId, Source>,
     /// How long jobs take.
     pub(crate) learned: crate::read::Learned,
+    /// Exports that tell of many jobs at once.
+    pub(crate) bulk: crate::read::Bulk,
     /// What may settle a doubt.
     pub(crate) doubts: Doubts,
     pub(crate) ids: Ids,
@@ -386,6 +388,7 @@ impl Engine {
         if let Some(lost) = self.lanes.remove(lane) {
             self.money.forget(&lost.accounts);
             self.learned.forget(&lost.accounts);
+            self.bulk.forget(&lost.accounts);
         }
         // The answer to a paid POST is a fact, whoever reads it: it is still appended.
         self.flights

@@ -111,7 +111,9 @@ impl Engine {
         }
         wake.at(self.doubts.inbox_at);
         for hook in hooks {
-            self.hear_webhook(&hook, now, draft).await?;
+            if !self.end_by_webhook(&hook, now, draft) {
+                self.hear_webhook(&hook, now, draft).await?;
+            }
         }
         Ok(())
     }

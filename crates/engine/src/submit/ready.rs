@@ -10,6 +10,7 @@ use super::source::Link;
 use crate::account::Account;
 use crate::draft::{Draft, Intent, change_of, moved};
 use crate::planner::{Engine, Wake};
+use crate::read::MOST_ALONE;
 
 /// Rows read at once for submits that go one by one.
 const LOOK_AHEAD: u32 = 16;
@@ -133,6 +134,9 @@ impl Engine {
     /// more than it can serve.
     fn most_running(&self, key: &LaneKey, account: &Account, now: Timestamp) -> usize {
         let most = account.policy.max_running;
+        if self.bulk.rests(&account.name) {
+            return most.min(MOST_ALONE);
+        }
         let group = account.submit_group();
         let shared = group == account.read_group();
         let demand = self

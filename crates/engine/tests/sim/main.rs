@@ -11,6 +11,8 @@ mod accounts;
 #[cfg(test)]
 mod bugs;
 #[cfg(test)]
+mod bulk;
+#[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod database;
