@@ -65,7 +65,7 @@ impl Engine {
             store,
             accounts,
             lanes: BTreeMap::new(),
-            open: BTreeMap::new(),
+            open: crate::open_jobs::OpenJobs::default(),
             flights: BTreeMap::new(),
             sources: BTreeMap::new(),
             learned: crate::read::Learned::default(),

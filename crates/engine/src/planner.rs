@@ -22,6 +22,7 @@ use crate::flight::Flight;
 use crate::lane::Lane;
 use crate::money::{Money, OUT_OF_CREDITS};
 use crate::open::OpenJob;
+use crate::open_jobs::OpenJobs;
 use crate::read::answered_of;
 use crate::rest::Rests;
 use crate::submit::Source;
@@ -59,7 +60,7 @@ pub struct Engine {
     pub(crate) store: Store,
     pub(crate) accounts: BTreeMap<String, Arc<Account>>,
     pub(crate) lanes: BTreeMap<LaneKey, Lane>,
-    pub(crate) open: BTreeMap<JobId, OpenJob>,
+    pub(crate) open: OpenJobs,
     pub(crate) flights: BTreeMap<FlightId, Flight>,
     pub(crate) sources: BTreeMap<JobId, Source>,
     /// How long jobs take.
@@ -431,7 +432,11 @@ impl Engine {
             rests: self.rests.sentences(),
             ..Outlook::default()
         };
-        for open in self.open.values() {
+        for ((account, _), resting, _) in self.open.places() {
+            let goes_on = !self.key_is_refused(account);
+            outlook.working += if goes_on { resting } else { 0 };
+        }
+        for open in self.open.awake() {
             match open.job.work.status() {
                 Status::InDoubt
                     if self

@@ -56,7 +56,7 @@ impl Engine {
         let Some(account) = self.accounts.get(&name) else {
             return;
         };
-        for open in self.open.values_mut() {
+        for open in self.open.awake_mut() {
             let same = open.account == name && project_of(open, account) == Some(&*project);
             open.asking |= same && can_be_proven(open, account);
         }
@@ -80,7 +80,7 @@ impl Engine {
             _ => None,
         };
         let reading: BTreeSet<JobId> = self.flights.values().filter_map(read).collect();
-        for open in self.open.values_mut() {
+        for open in self.open.awake_mut() {
             let ours = open.account == account.name && project_of(open, account) == Some(project);
             if !ours {
                 continue;

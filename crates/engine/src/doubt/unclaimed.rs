@@ -168,7 +168,7 @@ impl Engine {
     pub(super) fn doubts_of(&self, key: &LaneKey) -> Vec<Doubt> {
         let mut all: Vec<Doubt> = self
             .open
-            .values()
+            .awake()
             .filter_map(|open| {
                 let account = self.accounts.get(&open.account)?;
                 let standing = match open.job.work.status() {

@@ -67,7 +67,7 @@ impl Engine {
         let (mut ready, more) = self.ready(key, submit_group, now, draft, wake).await?;
         self.count_projects(key, now);
         self.plan_questions(key, read_group, shared, now, draft);
-        self.plan_covered(key);
+        self.plan_covered(key, now);
         let mut reads = self.due(key, now, wake);
         let mut waits = false;
         while !reads.is_empty() || !ready.is_empty() {
@@ -126,9 +126,9 @@ impl Engine {
             let alone = account.lane == *key && asked && !self.bulk.covers(open, account);
             alone.then_some(account)
         };
-        let running = self.open.values().filter(|open| ours(open).is_some());
+        let running = self.open.awake().filter(|open| ours(open).is_some());
         let demand = lane.demand(group, running.count(), shared, now);
-        for open in self.open.values_mut() {
+        for open in self.open.awake_mut() {
             let Some(account) = ours(open) else {
                 open.ask_at = open.next_read;
                 continue;
@@ -278,7 +278,7 @@ impl Engine {
                 due.push((Due::Source, now, *id));
             }
         }
-        for open in self.open.values() {
+        for open in self.open.awake() {
             if open.asking
                 || self
                     .accounts
@@ -473,7 +473,7 @@ impl Engine {
     pub(crate) fn give_up_overdue(&mut self, key: &LaneKey, now: Timestamp, draft: &mut Draft) {
         let overdue: Vec<JobId> = self
             .open
-            .values()
+            .awake()
             .filter(|open| open.job.work.status() == Status::Running && !open.asking)
             .filter(|open| !open.was_approvable)
             .filter(|open| {

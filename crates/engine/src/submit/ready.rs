@@ -149,12 +149,15 @@ impl Engine {
     }
 
     fn running_of(&self, account: &str) -> usize {
-        self.open
-            .values()
+        let resting = self.open.resting_of(account);
+        let awake = self
+            .open
+            .awake()
             .filter(|open| open.account == account && !open.rests_for_approval())
             // A job in doubt may wait for a person for months; it takes nobody's place.
             .filter(|open| open.job.work.status() != Status::InDoubt)
-            .count()
+            .count();
+        resting + awake
     }
 
     /// Highest priority first; then the batch that has had the fewest turns; then the oldest.
