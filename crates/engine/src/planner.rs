@@ -410,19 +410,6 @@ impl Engine {
         })
     }
 
-    /// Whether this account's requests rest until a person gives it another key.
-    fn key_is_refused(&self, account: &str) -> bool {
-        let lane = self
-            .accounts
-            .get(account)
-            .and_then(|account| self.lanes.get(&account.lane));
-        lane.is_some_and(|lane| {
-            // A key that may only not submit still reads.
-            lane.pauses()
-                .any(|pause| pause.code == "key_refused" && pause.endpoints != "submits")
-        })
-    }
-
     /// What is under way and what waits.
     #[must_use]
     pub fn outlook(&self) -> Outlook {

@@ -307,8 +307,10 @@ async fn a_job_that_the_export_lacks_is_found_and_exports_rest() {
         "{reads} reads, {exports} exports, {:?}",
         played.ended.since(START)
     );
-    assert!(reads >= 250, "{reads}");
-    assert!(played.ended.since(START) < Duration::from_secs(600));
+    // Which hundred are the first changes while they are being made, so that exports tell of some more.
+    assert!(reads >= 150, "{reads}");
+    // Three times the mean length is later than that: nobody waited to be late.
+    assert!(played.ended.since(START) < Duration::from_secs(190));
 }
 
 #[tokio::test]
