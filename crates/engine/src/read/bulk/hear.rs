@@ -6,7 +6,7 @@ use domain::{JobId, Provider, Timestamp};
 use providers::{Outcome, Phase, RemoteJob, Reply};
 use store::{LaneKey, Webhook, WebhookDone};
 
-use super::{BEHIND, SILENT, is_member, is_whole};
+use super::{BEHIND, is_member, is_whole};
 use crate::account::Account;
 use crate::breaker::failed;
 use crate::doubt::project_of;
@@ -58,7 +58,7 @@ impl Engine {
             (Outcome::Export(products), Some(ends)) => {
                 project.products = products.len();
                 project.read = Some(project.sent_at);
-                project.told(ends, account, at);
+                project.told(ends, account, share, at);
             }
             // Nothing is said about exports where the key or the pace was refused.
             _ if failed(reply).is_none() => {}
@@ -155,8 +155,8 @@ impl Engine {
         let said = remote.created_at.zip(remote.completed_at);
         let length = said.map(|(created, completed)| completed.since(created));
         let lacked = length.is_some_and(|length| open.taken_at + length + BEHIND <= left);
-        project.silent += 1;
-        if lacked || project.silent >= SILENT {
+        project.found = true;
+        if lacked {
             project.strike(account, share, at);
             tracing::warn!(
                 account = account.name,

@@ -52,7 +52,7 @@ const LATE_AGAIN: u32 = 4;
 /// An export may be so much behind the truth.
 const BEHIND: Duration = Duration::from_secs(30);
 
-/// Jobs found done one by one, while exports tell of none, before exports rest.
+/// Exports in a row that tell of no job, while a read of one finds it done, before exports rest.
 const SILENT: u32 = 3;
 
 /// While webhooks tell nearly all, exports are so many times as far apart, at the most: a minute.
@@ -81,7 +81,9 @@ struct Project {
     /// They did not work: one tries, and until it tells of a job every job is asked alone.
     tries: bool,
     strikes: u32,
-    /// Jobs found done alone since an export last told of one.
+    /// A job was found done alone since the last export.
+    found: bool,
+    /// Exports in a row that told of none although one was found done.
     silent: u32,
     /// Jobs whose end webhooks told since the last export.
     by_webhooks: usize,
@@ -114,6 +116,7 @@ impl Project {
             rests_until: None,
             tries: false,
             strikes: 0,
+            found: false,
             silent: 0,
             by_webhooks: 0,
             stretch: 1,
@@ -169,7 +172,8 @@ impl Project {
     }
 
     /// An export was read whole, and told the end of so many jobs.
-    fn told(&mut self, ends: usize, account: &Account, at: Timestamp) {
+    fn told(&mut self, ends: usize, account: &Account, share: f64, at: Timestamp) {
+        let found = std::mem::take(&mut self.found);
         if ends > 0 {
             self.tries = false;
             self.silent = 0;
@@ -177,6 +181,11 @@ impl Project {
         } else if self.tries {
             // Nothing is known about it yet.
             self.rests_until = Some(at + account.timing.breaker_first);
+        } else if found {
+            self.silent += 1;
+            if self.silent >= SILENT {
+                self.strike(account, share, at);
+            }
         }
         if self.by_webhooks > 0 && self.by_webhooks >= BY_WEBHOOKS * ends {
             self.stretch = (self.stretch * 2).min(FARTHEST);
