@@ -19,6 +19,7 @@ Examples:
   bench budget --webhooks --wire 0-3000
   bench budget --webhooks --trust token
   bench budget --provider jakov --batch-size 10
+  bench budget --provider jakov --jobs 10000 --webhooks
   bench budget --provider jarai --tier standard --jobs 40
   bench latency                                    from another program's INSERT to the wire
 ";
@@ -78,7 +79,7 @@ struct Budget {
     /// JAKOV: products in one POST.
     #[arg(long, default_value_t = 50)]
     batch_size: usize,
-    /// Jobs with the provider at once; else the account's default: 20, JAKOV and JARAI 2000.
+    /// Jobs with the provider at once; else the account's default: 20, JARAI 2000, JAKOV five minutes of submits.
     #[arg(long)]
     max_running: Option<usize>,
     /// The delay that is worth a poll under a backlog, in seconds; else the account's default.
@@ -90,7 +91,8 @@ struct Budget {
     /// JARAI: how many days.
     #[arg(long, default_value_t = 1)]
     days: u32,
-    /// ProductAI: it calls our webhook (2 % of the calls lost, 3 % of the jobs end in a call without an id).
+    /// ProductAI, JAKOV: they call our webhook (2 % of the calls lost; ProductAI: 3 % of the jobs end in a call
+    /// without an id).
     #[arg(long)]
     webhooks: bool,
     /// ProductAI: what these calls are worth, as the account's webhook_trust says.
@@ -111,7 +113,9 @@ impl Budget {
             seed: self.seed,
             wire: self.wire,
             batch_size: self.batch_size,
-            max_running: self.max_running.unwrap_or(usual.max_running),
+            max_running: self
+                .max_running
+                .unwrap_or_else(|| Scenario::usual_max_running(self.provider, self.batch_size)),
             delay_per_poll: self.delay_per_poll.map(Duration::from_secs),
             tier: self.tier,
             days: self.days,

@@ -139,8 +139,8 @@ pub struct Scenario {
     pub tier: Tier,
     /// JARAI: how many days.
     pub days: u32,
-    /// ProductAI: it calls our webhook; 2 % of the calls are lost, and 3 % of the jobs fail, whose calls
-    /// name no job.
+    /// ProductAI and JAKOV: they call our webhook, and 2 % of the calls are lost. ProductAI: 3 % of the jobs
+    /// fail, whose calls name no job.
     pub webhooks: bool,
     /// ProductAI: what these calls are worth.
     pub trust: Trust,
@@ -150,13 +150,13 @@ impl Scenario {
     /// The provider's documented limits, a backlog of the study's size, and the account's defaults.
     #[must_use]
     pub fn of(provider: Provider) -> Self {
-        let (jobs, max_running) = match provider {
-            // The config's default: with 15 requests a minute, 20 jobs fill the time that one takes.
-            Provider::Productai => (1_000, 20),
-            // Four minutes of submits at the limit; the config's default.
-            Provider::Jakov => (20_000, 2_000),
-            Provider::Jarai => (10, 2_000),
+        let jobs = match provider {
+            Provider::Productai => 1_000,
+            // Four minutes of submits at the limit.
+            Provider::Jakov => 20_000,
+            Provider::Jarai => 10,
         };
+        let batch_size = 50;
         Self {
             provider,
             lengths: Lengths::Lognormal,
@@ -164,14 +164,20 @@ impl Scenario {
             every_s: 0,
             seed: 1,
             wire: Wire::default(),
-            batch_size: 50,
-            max_running,
+            batch_size,
+            max_running: Self::usual_max_running(provider, batch_size),
             delay_per_poll: None,
             tier: Tier::Free,
             days: 1,
             webhooks: false,
             trust: Trust::Verify,
         }
+    }
+
+    /// The config's default.
+    #[must_use]
+    pub fn usual_max_running(provider: Provider, batch_size: usize) -> usize {
+        engine::Policy::usual_max_running(provider, 100, batch_size)
     }
 
     /// Refuses what makes no sense.
@@ -184,10 +190,10 @@ impl Scenario {
             "write numbers above 0 for --jobs, --batch-size and --max-running"
         } else if !productai && self.lengths != Lengths::Lognormal {
             "--lengths is for --provider productai"
-        } else if !productai && self.webhooks {
-            "--webhooks is for --provider productai"
-        } else if self.trust == Trust::Token && !self.webhooks {
-            "--trust token needs --webhooks"
+        } else if self.provider == Provider::Jarai && self.webhooks {
+            "--webhooks is for --provider productai and jakov"
+        } else if self.trust == Trust::Token && !(productai && self.webhooks) {
+            "--trust token is for --provider productai with --webhooks"
         } else if self.days == 0 || self.days > 30 {
             "write 1 to 30 for --days"
         } else {
@@ -199,6 +205,11 @@ impl Scenario {
     /// In one line, for people.
     #[must_use]
     pub fn title(&self) -> String {
+        let hooks = if self.webhooks {
+            "webhooks"
+        } else {
+            "polls only"
+        };
         let what = match self.provider {
             Provider::Productai => {
                 let law = match self.lengths {
@@ -217,7 +228,7 @@ impl Scenario {
                 )
             }
             Provider::Jakov => format!(
-                "100 submits/min, 300 reads/min, median 60 s, batches of {}, at most {} running",
+                "100 submits/min, 300 reads/min, median 60 s, batches of {}, {hooks}, at most {} running",
                 self.batch_size, self.max_running
             ),
             Provider::Jarai => {
@@ -296,10 +307,20 @@ impl Scenario {
             Lengths::Drift => shots.drift_from = Some(self.jobs as u64 / 2),
         }
         if self.webhooks {
-            shots.webhook_url = Some("http://vitrine.test/hooks".to_owned());
-            shots.error_share = 0.03;
+            let url = Some("http://vitrine.test/hooks".to_owned());
+            let provider = match self.provider {
+                Provider::Jakov => {
+                    options.jakov.webhook_url = url;
+                    sandbox::Provider::Jakov
+                }
+                Provider::Productai | Provider::Jarai => {
+                    shots.webhook_url = url;
+                    shots.error_share = 0.03;
+                    sandbox::Provider::Productai
+                }
+            };
             let lost = FaultRule {
-                provider: Some(sandbox::Provider::Productai),
+                provider: Some(provider),
                 verb: None,
                 when: When::Share(0.02),
                 kind: FaultKind::LostWebhook,

@@ -82,6 +82,32 @@ pub struct Policy {
     pub spend: Caps,
 }
 
+/// Minutes of submits at JAKOV's limit that may be under way: five times the 60 s of its document's sample.
+const MINUTES_UNDER_WAY: usize = 5;
+
+impl Policy {
+    /// How many jobs may be with the provider at once, where nobody says. `submits_per_minute` and
+    /// `batch_size` count at JAKOV, whose submits must not wait for jobs that one export tells of.
+    #[must_use]
+    pub fn usual_max_running(
+        provider: Provider,
+        submits_per_minute: u32,
+        batch_size: usize,
+    ) -> usize {
+        const PLENTY: usize = 2_000;
+        match provider {
+            // With 15 requests a minute, twenty jobs fill the time that one takes (RELIABILITY.md 6).
+            Provider::Productai => 20,
+            Provider::Jakov => {
+                let submits = usize::try_from(submits_per_minute).unwrap_or(usize::MAX);
+                let served = submits.saturating_mul(batch_size);
+                served.saturating_mul(MINUTES_UNDER_WAY).max(PLENTY)
+            }
+            Provider::Jarai => PLENTY,
+        }
+    }
+}
+
 /// Spans of time that are ours, not a provider's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {

@@ -102,7 +102,7 @@ fn read_of(flight: &Flight) -> Option<(&'static str, About)> {
 }
 
 /// Whether the endpoint failed; `None` where the answer says nothing about that.
-fn failed(reply: &Reply) -> Option<bool> {
+pub(crate) fn failed(reply: &Reply) -> Option<bool> {
     match &reply.outcome {
         // Held back by ourselves.
         Outcome::Refused(Refusal::NotSent { reason }) if reason.contains(LANE_UNCERTAIN) => None,

@@ -147,7 +147,7 @@ impl Engine {
             .count();
         let mut free = AT_ONCE.saturating_sub(under_way);
         let accounts = &self.accounts;
-        for open in self.open.values_mut() {
+        for open in self.open.awake_mut() {
             if accounts
                 .get(&open.account)
                 .is_none_or(|account| account.lane != *key)

@@ -58,11 +58,11 @@ pub(crate) enum Flight {
         job: JobId,
         places: Places,
     },
-    /// A read of a project's export, for evidence about jobs in doubt.
+    /// A read of a project's export: it tells of jobs under way, and is evidence about those in doubt.
     Export {
         lane: LaneKey,
         account: String,
-        /// One of the jobs in doubt.
+        /// One of these jobs.
         job: JobId,
         project: String,
         places: Places,

@@ -127,6 +127,7 @@ impl Engine {
         // How old a link is cannot be told: it is read again.
         self.sources
             .retain(|_, source| matches!(source, Source::Wanted { .. } | Source::Asked));
+        self.bulk.clock_jumped(jump);
         self.doubts.clock_jumped(jump);
         self.money.clock_jumped();
         self.notice_writes();

@@ -22,6 +22,7 @@ mod lane;
 mod load;
 mod money;
 mod open;
+mod open_jobs;
 mod permit;
 mod planner;
 mod read;

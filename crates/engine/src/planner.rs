@@ -22,6 +22,7 @@ use crate::flight::Flight;
 use crate::lane::Lane;
 use crate::money::{Money, OUT_OF_CREDITS};
 use crate::open::OpenJob;
+use crate::open_jobs::OpenJobs;
 use crate::read::answered_of;
 use crate::rest::Rests;
 use crate::submit::Source;
@@ -59,13 +60,15 @@ pub struct Engine {
     pub(crate) store: Store,
     pub(crate) accounts: BTreeMap<String, Arc<Account>>,
     pub(crate) lanes: BTreeMap<LaneKey, Lane>,
-    pub(crate) open: BTreeMap<JobId, OpenJob>,
+    pub(crate) open: OpenJobs,
     pub(crate) flights: BTreeMap<FlightId, Flight>,
     pub(crate) sources: BTreeMap<JobId, Source>,
     /// How long jobs take.
     pub(crate) learned: crate::read::Learned,
     /// What webhooks are worth.
     pub(crate) channels: crate::fusion::Channels,
+    /// Exports that tell of many jobs at once.
+    pub(crate) bulk: crate::read::Bulk,
     /// What may settle a doubt.
     pub(crate) doubts: Doubts,
     pub(crate) ids: Ids,
@@ -391,6 +394,7 @@ impl Engine {
             self.money.forget(&lost.accounts);
             self.learned.forget(&lost.accounts);
             self.channels.forget(&lost.accounts);
+            self.bulk.forget(&lost.accounts);
         }
         // The answer to a paid POST is a fact, whoever reads it: it is still appended.
         self.flights
@@ -411,19 +415,6 @@ impl Engine {
         })
     }
 
-    /// Whether this account's requests rest until a person gives it another key.
-    fn key_is_refused(&self, account: &str) -> bool {
-        let lane = self
-            .accounts
-            .get(account)
-            .and_then(|account| self.lanes.get(&account.lane));
-        lane.is_some_and(|lane| {
-            // A key that may only not submit still reads.
-            lane.pauses()
-                .any(|pause| pause.code == "key_refused" && pause.endpoints != "submits")
-        })
-    }
-
     /// What is under way and what waits.
     #[must_use]
     pub fn outlook(&self) -> Outlook {
@@ -433,7 +424,11 @@ impl Engine {
             rests: self.rests.sentences(),
             ..Outlook::default()
         };
-        for open in self.open.values() {
+        for ((account, _), resting, _) in self.open.places() {
+            let goes_on = !self.key_is_refused(account);
+            outlook.working += if goes_on { resting } else { 0 };
+        }
+        for open in self.open.awake() {
             match open.job.work.status() {
                 Status::InDoubt
                     if self

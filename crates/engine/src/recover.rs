@@ -122,8 +122,10 @@ impl Engine {
         };
         let (waits, answers_at) = (!lane.orphans.is_empty(), lane.answers_at);
         let is_doubt = |open: &OpenJob| open.job.work.status() == Status::InDoubt;
-        let mut open = self.open.values();
-        let in_doubt = open.any(|open| is_doubt(open) && self.is_of(open, key));
+        let in_doubt = self
+            .open
+            .awake()
+            .any(|open| is_doubt(open) && self.is_of(open, key));
         if !waits && !in_doubt && !self.has_past_doubts(key) {
             return Ok(());
         }
@@ -199,7 +201,7 @@ impl Engine {
 
     /// The jobs of this lane that are submitting, with their submission and its time.
     fn submitting_of(&self, key: &LaneKey) -> Vec<(JobId, SubmissionId, Timestamp)> {
-        let open = self.open.values();
+        let open = self.open.awake();
         open.filter(|open| open.job.work.status() == Status::Submitting && self.is_of(open, key))
             .map(|open| {
                 let planned = open.job.work.submitted_at.unwrap_or_default();

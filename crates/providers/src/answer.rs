@@ -3,6 +3,7 @@
 //!
 //! A body that does not parse never hides the status: gateways answer HTML, and a 413 has no code.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -40,7 +41,8 @@ pub(crate) struct Answer {
     status: u16,
     headers: HeaderMap,
     body: Bytes,
-    json: Option<Value>,
+    /// Read when it is asked for: an export is never held as one tree.
+    json: OnceCell<Option<Value>>,
 }
 
 /// An error in words: the provider's code or `http_…`, and a sentence.
@@ -63,7 +65,7 @@ impl Answer {
         Self {
             status: parts.status.as_u16(),
             headers: parts.headers,
-            json: json::parse(&body),
+            json: OnceCell::new(),
             body,
         }
     }
@@ -81,7 +83,7 @@ impl Answer {
     }
 
     pub(crate) fn json(&self) -> Option<&Value> {
-        self.json.as_ref()
+        self.json.get_or_init(|| json::parse(&self.body)).as_ref()
     }
 
     pub(crate) fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {

@@ -289,7 +289,7 @@ fn one(
         prices: prices(raw),
         limits: limits(provider, &raw.limits, speed),
         polling: polling(raw, speed),
-        policy: policy(raw, &of, only_one, speed)?,
+        policy: policy(raw, &of, only_one, provider, speed)?,
         timing: timing(raw, speed),
     };
     Ok((account, hands(raw)))
@@ -360,6 +360,7 @@ fn policy(
     raw: &RawAccount,
     of: &dyn Fn(&str) -> String,
     only_one: bool,
+    provider: Provider,
     speed: f64,
 ) -> Result<Policy, ConfigError> {
     let complete_at = match raw.complete_at.as_deref() {
@@ -399,11 +400,8 @@ fn policy(
             "write a number from 1 to 1000",
         ));
     }
-    let most = match raw.provider.as_deref() {
-        // With 15 requests a minute, twenty jobs fill the time that one takes (RELIABILITY.md 6).
-        Some("productai") => 20,
-        _ => 2_000,
-    };
+    let submits = raw.limits.submit_per_minute.unwrap_or(100);
+    let most = Policy::usual_max_running(provider, submits, batch_size as usize);
     Ok(Policy {
         takes_unnamed: raw.default || only_one,
         complete_at,
@@ -411,7 +409,7 @@ fn policy(
         retry_failed: raw.retry_failed.unwrap_or(0),
         resubmit_in_doubt,
         batch_size: batch_size as usize,
-        max_running: raw.max_running.unwrap_or(most).max(1) as usize,
+        max_running: raw.max_running.map_or(most, |most| most.max(1) as usize),
         deadline: or_scaled(raw.deadline, 24 * HOUR, speed),
         capture_deadline: or_scaled(raw.capture_deadline, 24 * HOUR, speed),
         spend: spend(&raw.spend, of)?,

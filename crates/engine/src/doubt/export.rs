@@ -3,15 +3,16 @@
 //! the lost submit was accepted, and the result at once. Absence from it proves nothing: what is still
 //! being made, failed or was not found is not in it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use domain::{JobId, Provider, Status, Timestamp};
+use domain::{DescriptionInput, Input, JobId, Provider, Status, Timestamp};
 use providers::Outcome;
 use store::LaneKey;
 
 use super::fit::{Reading, Source, Unclaimed};
-use super::unclaimed::place_of;
 use crate::account::Account;
+use crate::flight::Flight;
 use crate::open::OpenJob;
 use crate::planner::Engine;
 
@@ -22,9 +23,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 const OLD: Duration = Duration::from_secs(86_400);
 
 /// The JAKOV project that a job was submitted to.
-pub(crate) fn project_of(open: &OpenJob, account: &Account) -> Option<String> {
-    let is_text = open.job.id.kind.provider() == Provider::Jakov;
-    place_of(&open.job.input, account).filter(|_| is_text)
+pub(crate) fn project_of<'a>(open: &'a OpenJob, account: &'a Account) -> Option<&'a str> {
+    match &open.job.input {
+        Input::Description(input) => project_in(input, account),
+        Input::Image(_) | Input::Production(_) => None,
+    }
+}
+
+/// The JAKOV project of a row.
+pub(super) fn project_in<'a>(input: &'a DescriptionInput, account: &'a Account) -> Option<&'a str> {
+    let own = input.project_id.as_deref();
+    own.filter(|id| !id.trim().is_empty())
+        .or(account.defaults.project_id.as_deref())
 }
 
 /// Whether an export may tell what became of this job.
@@ -39,15 +49,15 @@ impl Engine {
     pub(crate) fn mark_export_asked(&mut self, job: JobId) {
         let Some((name, project)) = self.open.get(&job).and_then(|open| {
             let account = self.accounts.get(&open.account)?;
-            Some((open.account.clone(), project_of(open, account)?))
+            Some((open.account.clone(), project_of(open, account)?.to_owned()))
         }) else {
             return;
         };
         let Some(account) = self.accounts.get(&name) else {
             return;
         };
-        for open in self.open.values_mut() {
-            let same = open.account == name && project_of(open, account).as_ref() == Some(&project);
+        for open in self.open.awake_mut() {
+            let same = open.account == name && project_of(open, account) == Some(&*project);
             open.asking |= same && can_be_proven(open, account);
         }
     }
@@ -65,14 +75,21 @@ impl Engine {
             Outcome::Export(list) => Some(list),
             _ => None,
         };
-        for open in self.open.values_mut() {
-            let ours = open.account == account.name
-                && can_be_proven(open, account)
-                && project_of(open, account).as_deref() == Some(project);
+        let read = |flight: &Flight| match flight {
+            Flight::Status { job, .. } => Some(*job),
+            _ => None,
+        };
+        let reading: BTreeSet<JobId> = self.flights.values().filter_map(read).collect();
+        for open in self.open.awake_mut() {
+            let ours = open.account == account.name && project_of(open, account) == Some(project);
             if !ours {
                 continue;
             }
-            open.asking = false;
+            // Some were in doubt when it left, and are not any more.
+            open.asking &= reading.contains(&open.id());
+            if !can_be_proven(open, account) {
+                continue;
+            }
             let planned = open.job.work.submitted_at.unwrap_or(at);
             let pause = at.since(planned).max(account.timing.evidence_first);
             let longest = if pause < OLD { LONGEST_PAUSE } else { OLD / 24 };

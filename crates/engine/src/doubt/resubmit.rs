@@ -44,7 +44,7 @@ impl Engine {
         wake: &mut Wake,
     ) {
         let mut ripe: Vec<JobId> = Vec::new();
-        for open in self.open.values_mut() {
+        for open in self.open.awake_mut() {
             let Some(account) = self.accounts.get(&open.account).filter(|a| a.lane == *key) else {
                 continue;
             };

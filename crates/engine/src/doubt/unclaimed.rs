@@ -139,9 +139,7 @@ pub(super) fn closes_at(planned_at: Timestamp, account: &Account) -> Timestamp {
 pub(super) fn place_of(input: &Input, account: &Account) -> Option<String> {
     let own = |named: &Option<String>| named.clone().filter(|id| !id.trim().is_empty());
     match input {
-        Input::Description(input) => {
-            own(&input.project_id).or_else(|| account.defaults.project_id.clone())
-        }
+        Input::Description(input) => super::export::project_in(input, account).map(str::to_owned),
         Input::Image(_) => None,
         Input::Production(input) => {
             own(&input.jarai_account_id).or_else(|| account.defaults.jarai_account_id.clone())
@@ -170,7 +168,7 @@ impl Engine {
     pub(super) fn doubts_of(&self, key: &LaneKey) -> Vec<Doubt> {
         let mut all: Vec<Doubt> = self
             .open
-            .values()
+            .awake()
             .filter_map(|open| {
                 let account = self.accounts.get(&open.account)?;
                 let standing = match open.job.work.status() {

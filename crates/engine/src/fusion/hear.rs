@@ -62,6 +62,7 @@ impl Engine {
                     open.told.alone = true;
                     channel.take(job);
                 }
+                self.count_webhook(account, job);
                 self.see_remote(key, account, job, &remote, now, draft);
                 note_source(job, draft);
                 self.close_if_over(key, job, now, draft);

@@ -272,6 +272,19 @@ impl Engine {
         }
     }
 
+    /// Whether this account's requests rest until a person gives it another key.
+    pub(crate) fn key_is_refused(&self, account: &str) -> bool {
+        let lane = self
+            .accounts
+            .get(account)
+            .and_then(|account| self.lanes.get(&account.lane));
+        lane.is_some_and(|lane| {
+            // A key that may only not submit still reads.
+            lane.pauses()
+                .any(|pause| pause.code == "key_refused" && pause.endpoints != "submits")
+        })
+    }
+
     /// JARAI tells how much of its window is left: with nothing left, its end is waited for.
     fn hear_hint(
         &mut self,

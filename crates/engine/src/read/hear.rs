@@ -58,7 +58,9 @@ impl Engine {
             return;
         };
         self.hear_feedback(lane, &account, reply, None, false, at, draft);
-        if let Some(open) = self.open.get_mut(&job) {
+        if let Some(open) = self.open.get_mut(&job)
+            && !matches!(flight, Flight::Export { .. })
+        {
             open.asking = false;
             if let (Flight::Status { .. }, Outcome::Status(_)) = (flight, &reply.outcome) {
                 open.last_heard = Some(at);
@@ -69,6 +71,7 @@ impl Engine {
         match (flight, &reply.outcome) {
             (Flight::Export { project, .. }, outcome) => {
                 self.hear_export(lane, &account, project, outcome, at);
+                self.hear_bulk(lane, &account, project, reply, at, draft);
             }
             (Flight::Source { .. }, outcome) => self.hear_source(lane, job, outcome, at),
             (Flight::Status { .. }, Outcome::Status(remote)) if self.is_another_id(job, remote) => {
@@ -84,7 +87,10 @@ impl Engine {
                         self.see_told(lane, &account, job, remote, at, draft);
                     }
                     Purpose::Link => self.see_link(&account, job, remote, at),
-                    Purpose::Poll => self.see_remote(lane, &account, job, remote, at, draft),
+                    Purpose::Poll => {
+                        self.check_export(&account, job, remote, at);
+                        self.see_remote(lane, &account, job, remote, at, draft);
+                    }
                 }
             }
             (Flight::Deliverables { .. }, Outcome::Deliverables(list)) => {

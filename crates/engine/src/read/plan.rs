@@ -35,6 +35,8 @@ enum Due {
     Links,
     /// A pending job waits for the link of its source.
     Source,
+    /// Which jobs of a project are done?
+    Export,
     /// Is it done?
     Poll,
 }
@@ -68,7 +70,9 @@ impl Engine {
         let (mut ready, more) = self.ready(key, submit_group, now, draft, wake).await?;
         self.call_suspects(key, now, wake);
         let mut day = self.day_of(key, read_group, now).filter(|_| shared);
+        self.count_projects(key, now);
         self.plan_questions(key, read_group, shared, day.as_ref(), now, draft);
+        self.plan_covered(key, now);
         let mut reads = self.due(key, now, wake);
         let mut waits = false;
         while !reads.is_empty() || !ready.is_empty() {
@@ -149,11 +153,12 @@ impl Engine {
         let ours = |open: &OpenJob| {
             let account = accounts.get(&open.account)?;
             let asked = open.job.work.status() == Status::Running && is_being_made(open.phase);
-            (account.lane == *key && asked).then_some(account)
+            let alone = account.lane == *key && asked && !self.bulk.covers(open, account);
+            alone.then_some(account)
         };
-        let running = self.open.values().filter(|open| ours(open).is_some());
+        let running = self.open.awake().filter(|open| ours(open).is_some());
         let demand = lane.demand(group, running.count(), shared, now);
-        for open in self.open.values_mut() {
+        for open in self.open.awake_mut() {
             let Some(account) = ours(open) else {
                 let account = accounts.get(&open.account).filter(|a| a.lane == *key);
                 open.ask_at = open.next_read
@@ -326,7 +331,7 @@ impl Engine {
                 due.push((Due::Source, now, *id));
             }
         }
-        for open in self.open.values() {
+        for open in self.open.awake() {
             if open.asking
                 || self
                     .accounts
@@ -355,6 +360,11 @@ impl Engine {
                 wake.at(at);
             }
         }
+        for (one, beside) in self.due_exports(key, now, wake) {
+            due.push((Due::Export, now, one));
+            let asked = |job: &JobId| !due.iter().any(|it| it.0 == Due::Poll && it.2 == *job);
+            due.extend(beside.filter(asked).map(|job| (Due::Poll, now, job)));
+        }
         self.let_through(key, &mut due, |it| endpoint(it.0, it.2), now, wake);
         // Of the polls, those first whose wait costs most.
         due.sort_by_cached_key(|(what, at, job)| {
@@ -373,7 +383,10 @@ impl Engine {
         now: Timestamp,
         draft: &mut Draft,
     ) {
-        if due == Due::Evidence {
+        if due == Due::Export && self.export_is_out(job) {
+            return;
+        }
+        if matches!(due, Due::Evidence | Due::Export) {
             self.mark_export_asked(job);
         }
         if due == Due::Unclaimed {
@@ -385,20 +398,24 @@ impl Engine {
         };
         let verb = match due {
             Due::Links | Due::Source if account.provider != Provider::Jarai => "link",
-            Due::Cancel | Due::Evidence | Due::Unclaimed | Due::Links | Due::Source | Due::Poll => {
-                call.verb()
-            }
+            Due::Cancel
+            | Due::Evidence
+            | Due::Unclaimed
+            | Due::Links
+            | Due::Source
+            | Due::Export
+            | Due::Poll => call.verb(),
         };
         let project = match &call {
             Call::Export { project_id, .. } => Some(project_id.clone()),
             _ => None,
         };
-        let means = |places| match project {
+        let means = |places| match &project {
             Some(project) => Flight::Export {
                 lane: key.clone(),
                 account: account.name.clone(),
                 job,
-                project,
+                project: project.clone(),
                 places,
             },
             None => meaning(due, key, &account, job, places),
@@ -410,7 +427,10 @@ impl Engine {
             job: Some(job),
             call,
         };
-        self.ask(key, ask, means, now, draft);
+        let left = self.ask(key, ask, means, now, draft);
+        if let Some(project) = project.filter(|_| left) {
+            self.export_left(&account, &project, now);
+        }
     }
 
     /// Takes a place in the budget and puts down the intent of a request that is not paid for; `means` says
@@ -477,8 +497,8 @@ impl Engine {
         }
         let open = self.open.get_mut(&job)?;
         let account = self.accounts.get(&open.account).cloned()?;
-        if due == Due::Evidence {
-            let project_id = project_of(open, &account)?;
+        if matches!(due, Due::Evidence | Due::Export) {
+            let project_id = project_of(open, &account)?.to_owned();
             let format = ExportFormat::Json;
             return Some((account, Call::Export { project_id, format }));
         }
@@ -490,10 +510,12 @@ impl Engine {
                 Call::Cancel { remote_id }
             }
             Due::Links if account.provider == Provider::Jarai => Call::Deliverables { remote_id },
-            Due::Evidence | Due::Unclaimed | Due::Links | Due::Source | Due::Poll => Call::Status {
-                remote_id,
-                location: open.location.clone(),
-            },
+            Due::Evidence | Due::Unclaimed | Due::Links | Due::Source | Due::Export | Due::Poll => {
+                Call::Status {
+                    remote_id,
+                    location: open.location.clone(),
+                }
+            }
         };
         Some((account, call))
     }
@@ -504,7 +526,7 @@ impl Engine {
     pub(crate) fn give_up_overdue(&mut self, key: &LaneKey, now: Timestamp, draft: &mut Draft) {
         let overdue: Vec<JobId> = self
             .open
-            .values()
+            .awake()
             .filter(|open| open.job.work.status() == Status::Running && !open.asking)
             .filter(|open| !open.was_approvable)
             .filter(|open| {
@@ -557,7 +579,7 @@ fn stretch(open: &OpenJob, account: &Account, day: Option<&Day>) -> Duration {
 fn endpoint(due: Due, job: JobId) -> (&'static str, JobId) {
     let verb = match due {
         Due::Cancel => "cancel",
-        Due::Evidence => "export",
+        Due::Evidence | Due::Export => "export",
         Due::Links if job.kind.provider() == Provider::Jarai => "deliverables",
         Due::Unclaimed | Due::Links | Due::Source | Due::Poll => "status",
     };
@@ -586,7 +608,7 @@ fn meaning(due: Due, key: &LaneKey, account: &Account, job: JobId, places: Place
             job,
             places,
         },
-        Due::Evidence | Due::Unclaimed | Due::Links | Due::Poll => Flight::Status {
+        Due::Evidence | Due::Unclaimed | Due::Links | Due::Export | Due::Poll => Flight::Status {
             lane,
             account: name,
             job,

@@ -13,6 +13,7 @@ use crate::breaker::UNAVAILABLE;
 use crate::draft::{Draft, Intent, change_of, moved};
 use crate::lane::Lane;
 use crate::planner::{Engine, Wake};
+use crate::read::MOST_ALONE;
 
 /// Rows read at once for submits that go one by one: at least one of as many batches.
 const LOOK_AHEAD: u32 = 32;
@@ -145,6 +146,9 @@ impl Engine {
     /// more than it can serve.
     fn most_running(&self, key: &LaneKey, account: &Account, now: Timestamp) -> usize {
         let most = account.policy.max_running;
+        if self.bulk.rests(&account.name) {
+            return most.min(MOST_ALONE);
+        }
         let group = account.submit_group();
         let shared = group == account.read_group();
         // While nothing is heard of those that run, their number says nothing, and no submit waits for them.
@@ -160,12 +164,15 @@ impl Engine {
     }
 
     fn running_of(&self, account: &str) -> usize {
-        self.open
-            .values()
+        let resting = self.open.resting_of(account);
+        let awake = self
+            .open
+            .awake()
             .filter(|open| open.account == account && !open.rests_for_approval())
             // A job in doubt may wait for a person for months; it takes nobody's place.
             .filter(|open| open.job.work.status() != Status::InDoubt)
-            .count()
+            .count();
+        resting + awake
     }
 
     /// Highest priority first; then the batch that has had the fewest turns; then the oldest.

@@ -13,6 +13,8 @@ mod batches;
 #[cfg(test)]
 mod bugs;
 #[cfg(test)]
+mod bulk;
+#[cfg(test)]
 mod checks;
 #[cfg(test)]
 mod database;

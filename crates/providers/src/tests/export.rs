@@ -27,6 +27,10 @@ fn an_export_reads_in_json_and_in_csv_under_many_names() {
         r#"{"data":{"rows":[{"id":"1","clientProductId":"a","gtin":"0012","text":"T, \"x\""}]}}"#,
         "id,clientProductId,ean,generatedDescription\n1,a,0012,\"T, \"\"x\"\"\"\n",
         "\u{feff}ID;SKU;EAN;Description\r\n1;a;0012;\"T, \"\"x\"\"\"\r\n",
+        "{\"id\":1,\"clientProductId\":\"a\",\"ean\":\"0012\",\"text\":\"T, \\\"x\\\"\"}",
+        r#"{"page":1,"errors":[],"data":{"items":[{"productId":1,"sku":null,"clientId":"a","ean":"0012","text":"T, \"x\""}]}}"#,
+        "\u{feff}sep=;\r\nid;clientProductId;ean;text\r\n1;a;0012;\"T, \"\"x\"\"\"\r\n",
+        "name|id|clientProductId|ean|text\nn|1|a|0012|\"T, \"\"x\"\"\"\n",
         "Product ID\tClient Product ID\tBarcode\tText\n1\ta\t0012\t\"T, \"\"x\"\"\"",
     ] {
         let jobs = export(body);
@@ -49,6 +53,32 @@ fn a_description_may_span_lines() {
 }
 
 #[test]
+fn json_lines_are_read_one_by_one_and_fields_may_be_missing() {
+    let jobs = export(
+        "\u{feff}{\"id\":1,\"text\":\"T\"}\r\n{\"ean\":\"0012\"}\n\n{\"clientProductId\":\"c\",\"x\":[1]}\n",
+    );
+    let named: Vec<_> = jobs
+        .iter()
+        .map(|job| {
+            (
+                job.remote_id.as_str(),
+                job.ean.as_deref(),
+                job.text.as_deref(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        named,
+        [
+            ("1", None, Some("T")),
+            ("", Some("0012"), None),
+            ("", None, None)
+        ]
+    );
+    assert_eq!(jobs[2].client_product_id.as_deref(), Some("c"));
+}
+
+#[test]
 fn an_empty_export_is_empty() {
     for body in ["[]", r#"{"products":[]}"#, "id,description\n"] {
         assert_eq!(export(body), []);
@@ -64,6 +94,9 @@ fn an_export_is_taken_whole_or_not_at_all() {
         r#"[{"id":"1"},{"note":"no product"}]"#,
         r#"[{"id":"1","generatedDescription":"T"},{"id":"#,
         "<html>sorry</html>",
+        "{\"id\":\"1\",\"text\":\"T\"}\n{\"id\":\"2\",\"te",
+        "{\"id\":\"1\",\"text\":\"T\"}\n{\"message\":\"out of memory\"}\n",
+        r#"{"error":{"id":"e-17","message":"no"}}"#,
         "id,description\n1,T\n2\n",
         "name,colour\nx,red\n",
     ] {
