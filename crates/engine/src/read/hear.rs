@@ -79,19 +79,7 @@ impl Engine {
                 self.ask_again(&account, job, at);
             }
             (Flight::Status { purpose, .. }, Outcome::Status(remote)) => {
-                let about = (job, *purpose);
-                let goes_on = self.compare(lane, &account, about, remote, at, draft);
-                match purpose {
-                    _ if !goes_on => {}
-                    Purpose::Link if self.only_told(job) => {
-                        self.see_told(lane, &account, job, remote, at, draft);
-                    }
-                    Purpose::Link => self.see_link(&account, job, remote, at),
-                    Purpose::Poll => {
-                        self.check_export(&account, job, remote, at);
-                        self.see_remote(lane, &account, job, remote, at, draft);
-                    }
-                }
+                self.hear_status(lane, &account, (job, *purpose), remote, at, draft);
             }
             (Flight::Deliverables { .. }, Outcome::Deliverables(list)) => {
                 self.see_deliverables(lane, &account, job, list, at, draft);
@@ -232,6 +220,30 @@ impl Engine {
             resubmit: false,
         };
         draft.apply(open, &event, key, at);
+    }
+
+    /// The status of the job that was asked about: how its end is heard, or its links are.
+    fn hear_status(
+        &mut self,
+        lane: &LaneKey,
+        account: &Account,
+        (job, purpose): (JobId, Purpose),
+        remote: &RemoteJob,
+        at: Timestamp,
+        draft: &mut Draft,
+    ) {
+        let goes_on = self.compare(lane, account, (job, purpose), remote, at, draft);
+        match purpose {
+            _ if !goes_on => {}
+            Purpose::Link if self.only_told(job) => {
+                self.see_told(lane, account, job, remote, at, draft);
+            }
+            Purpose::Link => self.see_link(account, job, remote, at),
+            Purpose::Poll => {
+                self.check_export(account, job, remote, at);
+                self.see_remote(lane, account, job, remote, at, draft);
+            }
+        }
     }
 
     /// What the provider says about a job that we follow.

@@ -5,6 +5,7 @@
 
 mod bulk;
 mod day;
+mod due;
 mod feedback;
 mod hear;
 mod learned;
