@@ -225,6 +225,12 @@ async fn a_dead_owners_lane_is_served_by_the_other_within_moments() {
     stop(vec![dies, lives]);
 }
 
+/// How many owners the lane has had.
+async fn epoch(shop: &Shop) -> i64 {
+    let epoch = shop.text("select epoch from lanes where provider = 'productai'");
+    epoch.await.parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_owner_loses_its_lane_and_what_it_does_after_it_wakes_changes_nothing() {
     let shop = with_backlog().await;
@@ -240,19 +246,13 @@ async fn a_frozen_owner_loses_its_lane_and_what_it_does_after_it_wakes_changes_n
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         took.push(begin.elapsed());
-        let epoch = shop
-            .text("select epoch from lanes where provider = 'productai'")
-            .await;
+        let epoch = epoch(&shop).await;
         let late = until_it_asks(&shop, Provider::Productai, Stopwatch::start()).await;
         assert!(late < LEASE, "{late:?}");
         signal(&frozen, "CONT");
         frozen.until_it_says("nothing is sent meanwhile").await;
         until_spread(&shop, &[&frozen, &other]).await;
-        assert!(
-            shop.text("select epoch from lanes where provider = 'productai'")
-                .await
-                >= epoch
-        );
+        assert!(self::epoch(&shop).await >= epoch);
         if owner(&shop, "productai").await == other.pid() {
             (frozen, other) = (other, frozen);
         }
