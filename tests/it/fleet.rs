@@ -156,7 +156,20 @@ async fn the_account_is_right(shop: &Shop) {
              coalesce(sum(case when j.outcome in ('open', 'unknown') then j.price end), 0) as r \
              from submission_jobs j join submissions s on s.id = j.submission_id where s.provider = '{name}'"
         );
+        let provider = if name == "jakov" {
+            Provider::Jakov
+        } else {
+            Provider::Productai
+        };
+        let charged = || {
+            shop.sandbox
+                .with(|sandbox, _| sandbox.ledger().charged(provider))
+        };
+        // The workers work on: what was charged before the books are read is in them, and what is in
+        // them was charged by the time that they have been read.
+        let before = charged();
         let row = &shop.rows(&booked).await[0];
+        let after = charged();
         let number = |name: &str| {
             row[name]
                 .to_string()
@@ -164,18 +177,10 @@ async fn the_account_is_right(shop: &Shop) {
                 .parse::<u64>()
                 .unwrap()
         };
-        let provider = if name == "jakov" {
-            Provider::Jakov
-        } else {
-            Provider::Productai
-        };
-        let charged = shop
-            .sandbox
-            .with(|sandbox, _| sandbox.ledger().charged(provider));
         let (booked, reserved) = (number("n"), number("r"));
         assert!(
-            booked <= charged && charged <= booked + reserved,
-            "{name}: {charged} charged, {booked} booked, {reserved} reserved"
+            booked <= after && before <= booked + reserved,
+            "{name}: {before} to {after} charged, {booked} booked, {reserved} reserved"
         );
     }
 }
