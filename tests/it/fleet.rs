@@ -156,7 +156,20 @@ async fn the_account_is_right(shop: &Shop) {
              coalesce(sum(case when j.outcome in ('open', 'unknown') then j.price end), 0) as r \
              from submission_jobs j join submissions s on s.id = j.submission_id where s.provider = '{name}'"
         );
+        let provider = if name == "jakov" {
+            Provider::Jakov
+        } else {
+            Provider::Productai
+        };
+        let charged = || {
+            shop.sandbox
+                .with(|sandbox, _| sandbox.ledger().charged(provider))
+        };
+        // The workers work on: what was charged before the books are read is in them, and what is in
+        // them was charged by the time that they have been read.
+        let before = charged();
         let row = &shop.rows(&booked).await[0];
+        let after = charged();
         let number = |name: &str| {
             row[name]
                 .to_string()
@@ -164,18 +177,10 @@ async fn the_account_is_right(shop: &Shop) {
                 .parse::<u64>()
                 .unwrap()
         };
-        let provider = if name == "jakov" {
-            Provider::Jakov
-        } else {
-            Provider::Productai
-        };
-        let charged = shop
-            .sandbox
-            .with(|sandbox, _| sandbox.ledger().charged(provider));
         let (booked, reserved) = (number("n"), number("r"));
         assert!(
-            booked <= charged && charged <= booked + reserved,
-            "{name}: {charged} charged, {booked} booked, {reserved} reserved"
+            booked <= after && before <= booked + reserved,
+            "{name}: {before} to {after} charged, {booked} booked, {reserved} reserved"
         );
     }
 }
@@ -225,6 +230,12 @@ async fn a_dead_owners_lane_is_served_by_the_other_within_moments() {
     stop(vec![dies, lives]);
 }
 
+/// How many owners the lane has had.
+async fn epoch(shop: &Shop) -> i64 {
+    let epoch = shop.text("select epoch from lanes where provider = 'productai'");
+    epoch.await.parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_owner_loses_its_lane_and_what_it_does_after_it_wakes_changes_nothing() {
     let shop = with_backlog().await;
@@ -240,19 +251,13 @@ async fn a_frozen_owner_loses_its_lane_and_what_it_does_after_it_wakes_changes_n
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         took.push(begin.elapsed());
-        let epoch = shop
-            .text("select epoch from lanes where provider = 'productai'")
-            .await;
+        let epoch = epoch(&shop).await;
         let late = until_it_asks(&shop, Provider::Productai, Stopwatch::start()).await;
         assert!(late < LEASE, "{late:?}");
         signal(&frozen, "CONT");
         frozen.until_it_says("nothing is sent meanwhile").await;
         until_spread(&shop, &[&frozen, &other]).await;
-        assert!(
-            shop.text("select epoch from lanes where provider = 'productai'")
-                .await
-                >= epoch
-        );
+        assert!(self::epoch(&shop).await >= epoch);
         if owner(&shop, "productai").await == other.pid() {
             (frozen, other) = (other, frozen);
         }

@@ -321,7 +321,7 @@ impl Engine {
                 change.outcome = Fate::Accepted;
                 change.remote_id = Some(remote_id.clone());
                 change.credits = row.credits.or(row.price);
-                change.reason = Some("adopted by a person".to_owned());
+                change.reason = Some(NAMED.to_owned());
             }
             change
         };

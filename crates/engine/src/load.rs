@@ -25,7 +25,7 @@ use crate::lane::{Lane, Places};
 use crate::money::Money;
 use crate::open::{Capture, OpenJob};
 use crate::planner::{Engine, Ids};
-use crate::recover::{Left, ON_ITS_WAY};
+use crate::recover::ON_ITS_WAY;
 
 /// A submission read from the ledger, with its jobs in the order of the body.
 pub(crate) type Ledger = BTreeMap<SubmissionId, Vec<SubmissionRow>>;
@@ -198,14 +198,9 @@ impl Engine {
         let reads = self.last_reads_of(key, &requests, here, now).await?;
         self.load_jobs(jobs, &ledger, &reads, now).await?;
         self.load_requests(key, requests, &ledger, &here.flights, first);
-        let left = if here.others_may_live {
-            Left::ByTheLiving
-        } else {
-            Left::ByTheDead
-        };
         let answered = ledger.values().flatten();
         let answered: Vec<&SubmissionRow> = answered.filter(|row| row.verdicts.is_some()).collect();
-        self.settle_interrupted(key, &answered, left, &here.unsent, now, draft);
+        self.settle_interrupted(key, &answered, &here.unsent, now, draft);
         self.load_doubts(key, &names, now).await?;
         Ok(())
     }

@@ -28,23 +28,13 @@ const LOOK_FOR_ANSWERS: Duration = Duration::from_secs(1);
 /// The longest between two looks for an answer to what is in doubt already.
 const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
-/// Why a submission has no answer in this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// Whoever sent it is dead.
-    ByTheDead,
-    /// Whoever sent it may still live.
-    ByTheLiving,
-}
-
 impl Engine {
     /// Settles what was submitting when the lane's earlier owner went: by the facts in `rows`, by what this
-    /// process itself never sent, or by how that owner `left`.
+    /// process itself never sent, or by whether that owner may still live.
     pub(crate) fn settle_interrupted(
         &mut self,
         key: &LaneKey,
         rows: &[&SubmissionRow],
-        left: Left,
         unsent: &BTreeSet<SubmissionId>,
         now: Timestamp,
         draft: &mut Draft,
@@ -71,13 +61,10 @@ impl Engine {
                 continue;
             }
             let until = planned + self.submit_timeout(key) + ON_ITS_WAY;
-            match left {
-                Left::ByTheLiving if until > now => {
-                    if let Some(lane) = self.lanes.get_mut(key) {
-                        lane.orphans.insert(submission, until);
-                    }
-                }
-                Left::ByTheDead | Left::ByTheLiving => self.interrupted(key, job, now, draft),
+            if !self.others_may_live || until <= now {
+                self.interrupted(key, job, now, draft);
+            } else if let Some(lane) = self.lanes.get_mut(key) {
+                lane.orphans.insert(submission, until);
             }
         }
     }

@@ -89,6 +89,24 @@ fn crates_keep_to_their_floors() {
     tidy(&complaints.collect::<Vec<_>>());
 }
 
+/// The README's first command is `cargo run -- demo`; with several binaries cargo asks which one, unless
+/// exactly one crate says that it is meant.
+#[test]
+fn cargo_run_means_vitrine() {
+    let tree = Tree::read();
+    assert!(tree.text("README.md").unwrap().contains("\ncargo run -- "));
+    let manifests = tree.files().iter();
+    let manifests = manifests.filter(|file| file.path.ends_with("/Cargo.toml"));
+    let meant: Vec<(&str, String)> = manifests
+        .filter_map(|file| {
+            let manifest: Table = file.text.parse().unwrap();
+            let name = manifest.get("package")?.get("default-run")?.as_str()?;
+            Some((file.path.as_str(), name.to_owned()))
+        })
+        .collect();
+    assert_eq!(meant, [("crates/app/Cargo.toml", "vitrine".to_owned())]);
+}
+
 #[test]
 fn every_dependency_has_a_reason() {
     tidy(&reasons(Tree::read().text("Cargo.toml").unwrap()));

@@ -1,5 +1,5 @@
-//! `vitrine doctor`: looks at what a worker's start looks at (keys, database, disks), without working; and takes a person's word
-//! that the database's present server is the right one.
+//! `vitrine doctor`: looks at what a worker's start looks at (keys, database, disks), without working;
+//! and takes a person's word that the database's present server is the right one.
 
 use engine::{Clock, SystemClock};
 use serde::Serialize;

@@ -200,11 +200,8 @@ async fn an_answer_that_comes_after_a_job_was_sent_again_is_booked() {
     assert_eq!((spent.credits, spent.reserved), (3, 3));
 }
 
-#[tokio::test]
-async fn the_production_of_another_key_is_nobodys_in_doubt() {
-    let database = Database::open(None).await;
-    let store = &database.store;
-    let mut provider = provider();
+/// Two keys of one partner with a production each, and the processes that have one lane each.
+async fn two_keys(store: &Store) -> (Account, Account, Engine, Engine) {
     let films = accounts(&Options::default()).swap_remove(2);
     let other = Account {
         name: "other".to_owned(),
@@ -215,15 +212,22 @@ async fn the_production_of_another_key_is_nobodys_in_doubt() {
         account: Some(account.name.clone()),
         ..rows::video(n)
     };
-    store
-        .insert_jobs(&[named(1, &films), named(2, &other)])
-        .await
-        .unwrap();
-    // One submit never arrives; that of the other key is accepted, and known.
+    let rows = [named(1, &films), named(2, &other)];
+    store.insert_jobs(&rows).await.unwrap();
     let both = [films.clone(), other.clone()];
-    let mut ours = take_one_of(store, &both, &living(), after(0)).await;
+    let ours = take_one_of(store, &both, &living(), after(0)).await;
     let both = [other.clone(), films.clone()];
-    let mut theirs = take_one_of(store, &both, &living(), after(0)).await;
+    let theirs = take_one_of(store, &both, &living(), after(0)).await;
+    (films, other, ours, theirs)
+}
+
+#[tokio::test]
+async fn the_production_of_another_key_is_nobodys_in_doubt() {
+    let database = Database::open(None).await;
+    let store = &database.store;
+    let mut provider = provider();
+    let (films, other, mut ours, mut theirs) = two_keys(store).await;
+    // One submit never arrives; that of the other key is accepted, and known.
     let lost = ours.step(after(0), &[]).await.unwrap().acts.remove(0);
     let sent = theirs.step(after(0), &[]).await.unwrap().acts.remove(0);
     let answer = carried_out(&mut provider, &sent, &other, after(5));
@@ -366,22 +370,7 @@ async fn a_production_that_may_be_another_keys_in_doubt_is_adopted_by_neither() 
     let database = Database::open(None).await;
     let store = &database.store;
     let mut provider = provider();
-    let films = accounts(&Options::default()).swap_remove(2);
-    let other = Account {
-        name: "other".to_owned(),
-        lane: LaneKey("jarai:other".to_owned()),
-        ..films.clone()
-    };
-    let named = |n, account: &Account| NewJob {
-        account: Some(account.name.clone()),
-        ..rows::video(n)
-    };
-    let rows = [named(1, &films), named(2, &other)];
-    store.insert_jobs(&rows).await.unwrap();
-    let both = [films.clone(), other.clone()];
-    let mut ours = take_one_of(store, &both, &living(), after(0)).await;
-    let both = [other.clone(), films.clone()];
-    let mut theirs = take_one_of(store, &both, &living(), after(0)).await;
+    let (films, other, mut ours, mut theirs) = two_keys(store).await;
     // Both answers are lost; one of the two had arrived.
     let lost = ours.step(after(0), &[]).await.unwrap().acts.remove(0);
     let sent = theirs.step(after(0), &[]).await.unwrap().acts.remove(0);
