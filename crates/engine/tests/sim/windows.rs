@@ -166,11 +166,12 @@ fn hold(name: &str, kills: u64, history: impl Fn(u64) -> (Builder, Chances)) {
         seed - 6_000,
         fullest.join(", ")
     );
-    // A history that never comes near its limits proves nothing. JARAI's few requests are for its day's limit.
+    // A history that never comes near its limits proves nothing. JARAI's few requests are for its day's limit,
+    // and exports leave JAKOV's reads far below theirs.
     let binding = GROUPS
         .iter()
         .zip(&most)
-        .filter(|(group, _)| group.day == usize::MAX);
+        .filter(|(group, _)| group.day == usize::MAX && group.name != "jakov read");
     for (group, most) in binding {
         assert!(
             most * 2 >= group.minute,
