@@ -361,7 +361,17 @@ fn queued(account: &Account, curve: &Curve, jobs: f64) -> f64 {
     let together = jobs.min(account.policy.max_running as f64);
     // Half of those that are there are asked about before it.
     let turn = window.length.as_secs_f64() * together / 2.0 / f64::from(window.limit.max(1));
-    2.0 - curve.done_by(Duration::from_secs_f64(turn))
+    let alone = 2.0 - curve.done_by(Duration::from_secs_f64(turn));
+    if account.provider != Provider::Jakov {
+        return alone;
+    }
+    // One export tells of all that are ready, and one job is asked alone beside it.
+    let submits = shortest(account, account.submit_group());
+    let a_second = submits.map_or(f64::INFINITY, |window| {
+        let posts = f64::from(window.limit) / window.length.as_secs_f64().max(1e-3);
+        posts * account.policy.batch_size as f64
+    });
+    (2.0 / account.polling.min_interval.as_secs_f64().max(1e-3) / a_second).min(alone)
 }
 
 /// The shortest rolling window of a group.

@@ -44,7 +44,7 @@ fn lengths_learned_from_polls_alone_reach_every_bar() {
     row(Law::Lognormal, Policy::Documented);
     let default = row(Law::Lognormal, Policy::Inferred(DEFAULT));
     assert!(default.requests_per_job() <= 2.25);
-    let ninety = row(Law::Lognormal, Policy::Inferred(23.5));
+    let ninety = row(Law::Lognormal, Policy::Inferred(24.0));
     assert!(ninety.jobs_per_minute() >= 0.90 * CEILING && ninety.mean_delay() <= 16.0);
     let ninety_five = row(Law::Lognormal, Policy::Inferred(85.0));
     assert!(ninety_five.jobs_per_minute() >= 0.95 * CEILING && ninety_five.mean_delay() <= 24.0);
@@ -61,7 +61,7 @@ fn lengths_learned_from_polls_alone_reach_every_bar() {
 
 #[test]
 fn lengths_that_the_provider_tells_serve_as_well() {
-    let unimodal = row(Law::Lognormal, Policy::Told(22.0));
+    let unimodal = row(Law::Lognormal, Policy::Told(22.5));
     assert!(unimodal.jobs_per_minute() >= 0.90 * CEILING && unimodal.mean_delay() <= 16.0);
     let two_humps = row(Law::Bimodal, Policy::Told(15.0));
     assert!(two_humps.jobs_per_minute() >= 0.80 * CEILING && two_humps.mean_delay() <= 16.0);
