@@ -74,6 +74,8 @@ pub(crate) struct Group {
     reads: u64,
     /// So many percent are guaranteed to the submits; none where no reads take from this budget.
     share: u64,
+    /// So many requests apart submits leave under a backlog, where each calls for reads at moments of its own.
+    apart: Option<f64>,
     /// When the last request left.
     taken: Option<Timestamp>,
     /// When the submits of the shortest window left.
@@ -103,6 +105,7 @@ impl Group {
             submits: 0,
             reads: 0,
             share: 0,
+            apart: None,
             taken: None,
             submitted: VecDeque::new(),
             window: shortest(windows),
@@ -134,6 +137,9 @@ impl Group {
     /// When the next submit of a backlog may leave: the places that are left are spread, so that polls which
     /// fall due find one.
     fn next_of_a_backlog(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if let Some(apart) = self.apart {
+            return Some(*self.submitted.back()? + self.spacing?.mul_f64(apart));
+        }
         let spacing = self.budget.even_spacing(now).filter(|_| self.share > 0)?;
         self.taken.map(|taken| taken + spacing)
     }
@@ -284,6 +290,13 @@ impl Lane {
 
     pub(crate) fn group(&self, name: &str) -> Option<&Group> {
         self.groups.get(name)
+    }
+
+    /// How far apart submits leave under a backlog, in requests at the limit.
+    pub(crate) fn set_apart(&mut self, group: &str, apart: Option<f64>) {
+        if let Some(group) = self.groups.get_mut(group) {
+            group.apart = apart;
+        }
     }
 
     /// From here on so many percent of this group's requests are guaranteed to its submits.

@@ -21,6 +21,9 @@ use crate::read::worth;
 const FIRST_AT: f64 = 0.3;
 const NEXT_AT: f64 = 0.7;
 
+/// A job that a webhook calls a read for is two requests, and a little more for lost webhooks.
+const APART: f64 = 1.97;
+
 /// What a job is worth to the order of polls that somebody said is done: it goes first.
 pub(crate) const SURELY_DONE: i64 = i64::MAX;
 
@@ -75,6 +78,25 @@ impl Engine {
             open.next_read = open.next_read.min(open.floor);
         }
         true
+    }
+
+    /// Where webhooks call for a read of each job, that read leaves at once, and submits as far apart as the limit
+    /// asks of the two: jobs end at moments of their own, and find a free place nearly always.
+    pub(crate) fn space_submits(&mut self, key: &LaneKey, group: &str) {
+        let Some(lane) = self.lanes.get(key) else {
+            return;
+        };
+        let calls = |name: &String| {
+            let account = self.accounts.get(name);
+            self.channels.loss(name).is_some()
+                && account.is_some_and(|account| {
+                    account.provider == domain::Provider::Productai && !self.believes(key, account)
+                })
+        };
+        let apart = lane.accounts.iter().any(calls).then_some(APART);
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.set_apart(group, apart);
+        }
     }
 
     /// Whether a webhook said that this job is done, and no read has said otherwise. Each job is read once for that,

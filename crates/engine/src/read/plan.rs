@@ -49,6 +49,7 @@ impl Engine {
         let shared = read_group == submit_group;
         let (mut ready, more) = self.ready(key, submit_group, now, draft, wake).await?;
         self.call_suspects(key, now, wake);
+        self.space_submits(key, submit_group);
         let mut day = self.day_of(key, read_group, now).filter(|_| shared);
         self.count_projects(key, now);
         self.plan_questions(key, read_group, shared, day.as_ref(), now, draft);
@@ -89,7 +90,8 @@ impl Engine {
                     reads.pop_front();
                     continue;
                 }
-                if !self.has_room(key, read_group, false, now, wake) {
+                let is_rung = reads.front().is_some_and(|read| self.is_rung(read.2));
+                if !self.read_has_room(key, read_group, is_rung, now, wake) {
                     reads.clear();
                     continue;
                 }
@@ -214,6 +216,22 @@ impl Engine {
             }
             // An answer on the wire, or a person, makes room; both wake the engine.
             Some(Room::AfterAnAnswer | Room::Never) | None => false,
+        }
+    }
+
+    /// Room for a read. One that a webhook calls for is not smoothed: the budget alone holds it back.
+    fn read_has_room(
+        &mut self,
+        key: &LaneKey,
+        group: &str,
+        is_rung: bool,
+        now: Timestamp,
+        wake: &mut Wake,
+    ) -> bool {
+        let lane = self.lanes.get_mut(key).filter(|_| is_rung);
+        match lane.map(|lane| lane.peek(group, false, now)) {
+            Some(Room::Now) => true,
+            _ => self.has_room(key, group, false, now, wake),
         }
     }
 
