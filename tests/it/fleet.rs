@@ -145,9 +145,9 @@ async fn the_account_is_right(shop: &Shop) {
     for entry in shop.requests() {
         assert!(entry.violations.is_empty(), "{entry:#?}");
     }
-    for (name, table) in [
-        ("jakov", "descriptions"),
-        ("productai", "image_generations"),
+    for (provider, name, table) in [
+        (Provider::Jakov, "jakov", "descriptions"),
+        (Provider::Productai, "productai", "image_generations"),
     ] {
         let rows = shop.text(&format!("select count(*) from {table}")).await;
         assert_eq!(rows, BACKLOG.to_string());
@@ -156,11 +156,6 @@ async fn the_account_is_right(shop: &Shop) {
              coalesce(sum(case when j.outcome in ('open', 'unknown') then j.price end), 0) as r \
              from submission_jobs j join submissions s on s.id = j.submission_id where s.provider = '{name}'"
         );
-        let provider = if name == "jakov" {
-            Provider::Jakov
-        } else {
-            Provider::Productai
-        };
         let charged = || {
             shop.sandbox
                 .with(|sandbox, _| sandbox.ledger().charged(provider))
