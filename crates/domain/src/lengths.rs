@@ -24,13 +24,13 @@ const LAST_EDGE: u16 = 320;
 /// Ends that are remembered.
 const REMEMBERED: usize = 512;
 
-/// After so many further ends, one counts half. Of the study's shapes half of it costs a tenth of a second more
-/// delay, and twice as much notices a change of speed a third later, for a twentieth of a second.
+/// After so many further ends, one counts half. Of the study's shapes, more makes two humps a little clearer and
+/// notices a change of speed later.
 const HALF_LIFE: f64 = 240.0;
 
-/// A hump's width, as the scale of a logistic distribution of logarithms: a spread (σ) of 0.3. With 0.2 the
-/// curve follows chance, which costs a tenth of a second of delay; with 0.35 two humps blur.
-const HUMP_SCALE: f64 = 0.16;
+/// A hump's spread (σ of the logarithm). Its shape is a parabola that ends: with tails, what a lone hump has far
+/// from its middle is taken for jobs that end between two humps, and is asked for there.
+const HUMP_SPREAD: f64 = 0.2;
 
 /// Humps stand this many edges apart: about their own spread.
 const HUMPS_APART: usize = 4;
@@ -155,8 +155,10 @@ struct Humps {
 impl Humps {
     fn new() -> Self {
         let share = |away: i32| {
-            let scaled = f64::from(away) * RATIO.ln() / HUMP_SCALE;
-            1.0 / (1.0 + (-scaled).exp())
+            // Epanechnikov's kernel: its half width is √5 of its spread.
+            let part = f64::from(away) * RATIO.ln() / (HUMP_SPREAD * 5.0_f64.sqrt());
+            let part = part.clamp(-1.0, 1.0);
+            0.25 * (2.0 + 3.0 * part - part.powi(3))
         };
         let last = i32::from(LAST_EDGE);
         Self {

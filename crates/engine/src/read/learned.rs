@@ -28,6 +28,10 @@ const PRICE_STEP: f64 = 1.25;
 /// a tenth under the ceiling of jobs a minute, and about half a length late.
 const PRICE: f64 = 7.0;
 
+/// Of the submits' share in what is planned so many percent are guaranteed. The rest is chance: a minute with more polls
+/// than the mean has them when they are due, and not later.
+const PLANNED_PERCENT: f64 = 90.0;
+
 /// Whatever a poll is worth, so many percent are the submits'.
 const LEAST_SHARE: f64 = 20.0;
 
@@ -169,7 +173,7 @@ impl Learned {
             let kinds = self.0.iter_mut().filter(|(kind, _)| kind.0 == account.name);
             for (_, known) in kinds {
                 let asked = known.plan(price, floor).questions().unwrap_or_default();
-                let planned = (100.0 / (1.0 + asked)).max(LEAST_SHARE);
+                let planned = (PLANNED_PERCENT / (1.0 + asked)).max(LEAST_SHARE);
                 share = share.min(planned as u64);
             }
         }
