@@ -49,7 +49,7 @@ fn lengths_learned_from_polls_alone_reach_every_bar() {
     let ninety_five = row(Law::Lognormal, Policy::Inferred(85.0));
     assert!(ninety_five.jobs_per_minute() >= 0.95 * CEILING && ninety_five.mean_delay() <= 24.0);
     row(Law::Bimodal, Policy::Documented);
-    let eighty = row(Law::Bimodal, Policy::Inferred(15.0));
+    let eighty = row(Law::Bimodal, Policy::Inferred(13.0));
     assert!(eighty.jobs_per_minute() >= 0.80 * CEILING && eighty.mean_delay() <= 16.0);
     row(Law::Bimodal, Policy::Inferred(DEFAULT));
     let drifted = row(Law::Drifting, Policy::Inferred(DEFAULT));
@@ -61,8 +61,8 @@ fn lengths_learned_from_polls_alone_reach_every_bar() {
 
 #[test]
 fn lengths_that_the_provider_tells_serve_as_well() {
-    let unimodal = row(Law::Lognormal, Policy::Told(22.5));
+    let unimodal = row(Law::Lognormal, Policy::Told(20.5));
     assert!(unimodal.jobs_per_minute() >= 0.90 * CEILING && unimodal.mean_delay() <= 16.0);
-    let two_humps = row(Law::Bimodal, Policy::Told(15.0));
+    let two_humps = row(Law::Bimodal, Policy::Told(12.0));
     assert!(two_humps.jobs_per_minute() >= 0.80 * CEILING && two_humps.mean_delay() <= 16.0);
 }
