@@ -76,6 +76,8 @@ pub struct Engine {
     pub(crate) commands_at: Timestamp,
     /// Rows of accounts that the config does not have are looked for at this moment.
     pub(crate) strangers_at: Timestamp,
+    /// Somebody wrote: those rows are looked for soon, after what can be sent.
+    pub(crate) new_rows: bool,
     /// What accounts with a cap have taken.
     pub(crate) money: Money,
     /// The moment of the last step.
@@ -140,7 +142,7 @@ impl Engine {
         }
         self.commands_at = Timestamp::default();
         self.doubts.inbox_at = Timestamp::default();
-        self.strangers_at = Timestamp::default();
+        self.new_rows = true;
         self.money.commands_at = Timestamp::default();
     }
 
@@ -165,6 +167,7 @@ impl Engine {
             self.hear(report, &mut draft);
         }
         if !self.draining {
+            self.look_for_news(now).await?;
             self.read_inbox(now, &mut draft, &mut wake).await?;
         }
         self.weigh_evidence(now, &mut draft, &mut wake).await?;
