@@ -138,6 +138,7 @@ impl Engine {
     pub fn notice_writes(&mut self) {
         for lane in self.lanes.values_mut() {
             lane.idle_until = None;
+            lane.has_news = true;
             lane.answers_at = Timestamp::default();
         }
         self.commands_at = Timestamp::default();
@@ -167,7 +168,6 @@ impl Engine {
             self.hear(report, &mut draft);
         }
         if !self.draining {
-            self.look_for_news(now).await?;
             self.read_inbox(now, &mut draft, &mut wake).await?;
         }
         self.weigh_evidence(now, &mut draft, &mut wake).await?;

@@ -1,0 +1,135 @@
+//! Every class of request wants the same fifteen a minute at once: jobs in doubt, links that die, polls that webhooks
+//! ask for, polls that are due, and submits. None of them starves: how long each waits is counted in slots, which
+//! are the requests that others got meanwhile, in the provider's own book.
+
+use std::time::Duration;
+
+use sandbox::{FaultKind, FaultPlan, FaultRule, Provider, RequestEntry, Verb, When};
+
+use crate::checks::check;
+use crate::faults::{Chances, Faults};
+use crate::rows;
+use crate::summary::Summary;
+use crate::world::World;
+
+/// Under a backlog 45 % are the submits', but for four that are lent to polls: (4 + 1) / 0.45.
+const BETWEEN_SUBMITS: usize = 12;
+/// Submits leave reads the other half.
+const SUBMITS_IN_A_ROW: usize = 6;
+/// From the webhook of a remote job that nobody claims, or from its end, to its read.
+const DOUBT: usize = 4;
+/// From a dead link to the read of a fresh one.
+const LINK: usize = 4;
+
+fn rule(verb: Option<Verb>, share: f64, kind: FaultKind) -> FaultRule {
+    FaultRule {
+        provider: Some(Provider::Productai),
+        verb,
+        when: When::Share(share),
+        kind,
+    }
+}
+
+/// A backlog of images. Some answers to submits are errors although the job was accepted, half of the webhooks are
+/// lost, and a link lives hardly longer than its answer needs.
+fn crowd(seed: u64) -> Summary {
+    let rules = vec![
+        rule(Some(Verb::Submit), 0.1, FaultKind::ErrorAfter(500)),
+        rule(None, 0.5, FaultKind::LostWebhook),
+    ];
+    World::of(seed)
+        .rows(rows::some(0, 60, 0))
+        .faults(Faults {
+            plan: FaultPlan { rules },
+            ..Faults::none()
+        })
+        .webhooks()
+        .options(|options| {
+            options.productai.link_life_ms = 300;
+            options.productai.error_share = 0.0;
+            options.productai.instant_share = 0.0;
+        })
+        .end(Duration::from_secs(6 * 3_600))
+        .play(Chances::none())
+}
+
+/// What ProductAI was asked, in order.
+fn asked(summary: &Summary) -> Vec<&RequestEntry> {
+    let requests = summary.limits.requests.iter();
+    requests
+        .filter(|entry| entry.provider == Provider::Productai)
+        .collect()
+}
+
+/// The requests that others got between this moment and the first one of this kind after it.
+fn slots_until(
+    asked: &[&RequestEntry],
+    from_ms: i64,
+    is_it: impl Fn(&RequestEntry) -> bool,
+) -> Option<usize> {
+    let after = asked.iter().filter(|entry| entry.at_ms > from_ms);
+    let mut after = after.peekable();
+    after.peek()?;
+    after.position(|entry| is_it(entry))
+}
+
+/// The longest row of requests that are of this kind, before the last submit.
+fn longest_row(asked: &[&RequestEntry], is_it: impl Fn(&RequestEntry) -> bool) -> usize {
+    let last = asked.iter().rposition(|entry| entry.verb == Verb::Submit);
+    let before = &asked[..=last.unwrap()];
+    let rows = before.split(|entry| !is_it(entry));
+    rows.map(<[_]>::len).max().unwrap()
+}
+
+/// Whether a request is about this remote job.
+fn of(id: &str) -> impl Fn(&RequestEntry) -> bool + '_ {
+    move |entry| entry.jobs.iter().any(|job| job == id)
+}
+
+/// The slots that jobs in doubt waited for their read, and those that dead links waited for theirs.
+fn waits(summary: &Summary) -> (Vec<usize>, Vec<usize>) {
+    let asked = asked(summary);
+    let lost = asked.iter().filter(|entry| entry.fault.is_some());
+    let lost: Vec<&str> = lost
+        .flat_map(|entry| &entry.jobs)
+        .map(String::as_str)
+        .collect();
+    let ended = |remote: &&sandbox::RemoteJob| lost.contains(&remote.id.as_str());
+    let doubts = summary.remote.iter().filter(ended);
+    let doubts = doubts.filter_map(|remote| slots_until(&asked, remote.end_ms, of(&remote.id)));
+    let dead = |entry: &&RequestEntry| entry.provider == Provider::Files && entry.status == 403;
+    let links = summary.limits.requests.iter().filter(dead);
+    let links = links.filter_map(|dead| {
+        let id = dead.jobs.first()?;
+        slots_until(&asked, dead.at_ms, of(id))
+    });
+    (doubts.collect(), links.collect())
+}
+
+#[test]
+fn with_every_class_of_request_at_once_none_waits_longer_than_so_many_slots() {
+    let (mut doubts, mut links) = (Vec::new(), Vec::new());
+    for seed in 71..75 {
+        let summary = crowd(seed);
+        check(&summary);
+        assert!(summary.busiest_minute <= 15);
+        let asked = asked(&summary);
+        let submits = longest_row(&asked, |entry| entry.verb == Verb::Submit);
+        let others = longest_row(&asked, |entry| entry.verb != Verb::Submit);
+        let (doubt, link) = waits(&summary);
+        println!(
+            "seed {seed}: {} requests, {submits} submits in a row, {others} others in a row; slots of doubts \
+            {doubt:?}, of {} links up to {:?}",
+            asked.len(),
+            link.len(),
+            link.iter().max()
+        );
+        assert!(submits <= SUBMITS_IN_A_ROW && others <= BETWEEN_SUBMITS);
+        doubts.extend(doubt);
+        links.extend(link);
+    }
+    // All of them were there.
+    assert!(doubts.len() >= 4 && links.len() >= 20);
+    assert!(doubts.iter().all(|slots| *slots <= DOUBT), "{doubts:?}");
+    assert!(links.iter().all(|slots| *slots <= LINK), "{links:?}");
+}
