@@ -45,7 +45,7 @@ fn crowd(seed: u64) -> Summary {
         })
         .webhooks()
         .options(|options| {
-            options.productai.link_life_ms = 300;
+            options.productai.link_life_ms = 500;
             options.productai.error_share = 0.0;
             options.productai.instant_share = 0.0;
         })
