@@ -302,28 +302,40 @@ async fn relay(
     tasks.spawn(async move {
         let mut streams = JoinSet::new();
         while let Ok((client, _)) = listener.accept().await {
-            let Ok(server) = TcpStream::connect(&sandbox).await else {
-                continue;
-            };
-            // Else the kernel holds small writes back for an acknowledgement.
-            let _ = server.set_nodelay(true).and(client.set_nodelay(true));
-            streams.spawn(pass(client, server, arrives.clone()));
+            streams.spawn(pass(client, sandbox.clone(), arrives.clone()));
         }
     });
     Ok((address, arrivals))
 }
 
-async fn pass(client: TcpStream, server: TcpStream, arrives: mpsc::UnboundedSender<Instant>) {
+/// Passes on what comes. The first bytes are stamped before anything else is done for them.
+async fn pass(mut client: TcpStream, sandbox: String, arrives: mpsc::UnboundedSender<Instant>) {
+    // Only submits are POSTs here.
+    let stamp = |came: &[u8]| {
+        if came.starts_with(b"POST ") {
+            let _ = arrives.send(now());
+        }
+    };
+    let mut bytes = vec![0; 16 * 1_024];
+    let Ok(n @ 1..) = client.read(&mut bytes).await else {
+        return;
+    };
+    let first = bytes.get(..n).unwrap_or_default();
+    stamp(first);
+    let Ok(mut server) = TcpStream::connect(&sandbox).await else {
+        return;
+    };
+    // Else the kernel holds small writes back for an acknowledgement.
+    let _ = server.set_nodelay(true).and(client.set_nodelay(true));
+    if server.write_all(first).await.is_err() {
+        return;
+    }
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let there = async {
-        let mut bytes = vec![0; 16 * 1_024];
         while let Ok(n @ 1..) = from_client.read(&mut bytes).await {
             let came = bytes.get(..n).unwrap_or_default();
-            // Only submits are POSTs here.
-            if came.starts_with(b"POST ") {
-                let _ = arrives.send(now());
-            }
+            stamp(came);
             if to_server.write_all(came).await.is_err() {
                 return;
             }

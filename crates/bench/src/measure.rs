@@ -80,6 +80,9 @@ pub struct Measured {
     /// Of what the documented limits allow: jobs a minute (JAKOV: without the way up and down), or
     /// productions in the days of the run.
     pub percent_of_limit: f64,
+    /// JAKOV: products that were submitted from the first POST to the last, of what the limit allows in that
+    /// time: what was made of it while rows waited. How long the last texts take is not in it.
+    pub percent_while_waiting: f64,
     /// Time known minus time done at the provider, in seconds: half of the jobs are known by then.
     pub delay_p50: f64,
     /// 95 % of them.
@@ -206,6 +209,7 @@ pub(crate) fn measure(scenario: &Scenario, run: &Run) -> Measured {
         jobs_per_minute,
         sustained_per_minute: sustained,
         percent_of_limit: percent * 100.0,
+        percent_while_waiting: while_waiting(scenario, &requests) * 100.0,
         delay_p50: percentile(&in_order, 0.5),
         delay_p95: percentile(&in_order, 0.95),
         delay_mean: mean(&delays),
@@ -231,6 +235,21 @@ fn sustained(ends: &[Timestamp]) -> f64 {
         [first, .., last] => over((middle.len() - 1) as f64, minutes(*first, *last)),
         _ => 0.0,
     }
+}
+
+/// The share of JAKOV's limit that the submits took while rows waited. The last POST has its own part of the minute.
+fn while_waiting(scenario: &Scenario, requests: &[&RequestEntry]) -> f64 {
+    let (Some(most), Provider::Jakov) = (scenario.most_per_minute(), scenario.provider) else {
+        return 0.0;
+    };
+    let accepted = |entry: &&&RequestEntry| entry.verb == Verb::Submit && entry.status < 300;
+    let submits: Vec<_> = requests.iter().filter(accepted).collect();
+    let (Some(first), Some(last)) = (submits.first(), submits.last()) else {
+        return 0.0;
+    };
+    let products: usize = submits.iter().map(|entry| entry.jobs.len()).sum();
+    let minutes = (last.at_ms - first.at_ms) as f64 / 60_000.0;
+    over(products as f64, minutes * most + scenario.batch_size as f64)
 }
 
 /// The busiest windows of the scenario's limits.

@@ -116,6 +116,10 @@ impl Report {
             self.compared("delay mean, s", 1, |it| it.delay_mean),
             self.compared("delay p50 of the last 30 %, s", 1, |it| it.delay_p50_last),
         ];
+        if self.scenario.provider == Provider::Jakov {
+            let name = " % of it while rows waited";
+            lines.insert(4, self.compared(name, 1, |it| it.percent_while_waiting));
+        }
         let plain = |name: &str, values| Line {
             digits: 1,
             ..Line::whole(name, values)

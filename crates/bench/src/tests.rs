@@ -5,6 +5,8 @@ use domain::Provider;
 use crate::measure::{measure, percentile};
 use crate::{Latency, Lengths, Loop, Measured, Report, Run, Scenario, latency, naive, vitrine};
 
+mod free;
+
 fn small(provider: Provider, jobs: usize) -> Scenario {
     Scenario {
         jobs,

@@ -220,6 +220,8 @@ pub(crate) struct Lane {
     pub(crate) balance: Balance,
     /// Nothing pending was found; look again at this moment or when the database changes.
     pub(crate) idle_until: Option<Timestamp>,
+    /// Somebody wrote since the last look.
+    pub(crate) has_news: bool,
 }
 
 impl Lane {
@@ -257,6 +259,7 @@ impl Lane {
             leaving: false,
             balance: Balance::default(),
             idle_until: None,
+            has_news: false,
         }
     }
 

@@ -21,6 +21,7 @@ mod jump;
 mod lane;
 mod load;
 mod money;
+mod news;
 mod open;
 mod open_jobs;
 mod permit;

@@ -75,6 +75,7 @@ impl Engine {
             ids: Ids::seeded(seed),
             commands_at: Timestamp::default(),
             strangers_at: Timestamp::default(),
+            new_rows: false,
             money: Money::default(),
             seen: now,
             jumped_at: here.jump.map(|jump| jump.at),

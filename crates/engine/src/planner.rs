@@ -76,6 +76,8 @@ pub struct Engine {
     pub(crate) commands_at: Timestamp,
     /// Rows of accounts that the config does not have are looked for at this moment.
     pub(crate) strangers_at: Timestamp,
+    /// Somebody wrote: those rows are looked for soon, after what can be sent.
+    pub(crate) new_rows: bool,
     /// What accounts with a cap have taken.
     pub(crate) money: Money,
     /// The moment of the last step.
@@ -136,11 +138,12 @@ impl Engine {
     pub fn notice_writes(&mut self) {
         for lane in self.lanes.values_mut() {
             lane.idle_until = None;
+            lane.has_news = true;
             lane.answers_at = Timestamp::default();
         }
         self.commands_at = Timestamp::default();
         self.doubts.inbox_at = Timestamp::default();
-        self.strangers_at = Timestamp::default();
+        self.new_rows = true;
         self.money.commands_at = Timestamp::default();
     }
 

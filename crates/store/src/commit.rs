@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::JobId;
 
-use crate::db::{End, Tx, json};
+use crate::db::{End, Tx, Whose, json};
 use crate::model::{Batch, Committed, Epoch, LaneKey, PauseChange};
 use crate::planted::{self, Bug};
 use crate::sql::{Sql, statements};
@@ -24,11 +24,6 @@ pub(crate) fn all_statements() -> Vec<(&'static str, Sql)> {
 }
 
 statements! {
-    /// The worker's own writes wake nobody. Only PostgreSQL has somebody to wake.
-    AS_WORKER: Sql = Sql {
-        sqlite: "select 1",
-        postgres: "select set_config('vitrine.worker', 'on', true)",
-    };
     /// The fence. `begin immediate` has locked the whole of SQLite already.
     FENCE: Sql = Sql {
         sqlite: "select json_object('lane', lane, 'epoch', epoch) from lanes \
@@ -78,14 +73,12 @@ impl Store {
     /// Nothing was written, with one exception: after [`StoreError::Unavailable`] it is not known, and the
     /// rows must be read again.
     pub async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
-        self.write(move |tx| Box::pin(apply(tx, batch))).await
+        self.write_as(Whose::Worker, move |tx| Box::pin(apply(tx, batch)))
+            .await
     }
 }
 
 async fn apply(mut tx: Tx<'_>, mut batch: Batch) -> Result<End<Committed>, StoreError> {
-    if tx.is_postgres() {
-        tx.run(&AS_WORKER, vec![]).await?;
-    }
     facts::append(&mut tx, &batch).await?;
     let lost = lost_lanes(&mut tx, &batch).await?;
     if !lost.is_empty() {

@@ -109,6 +109,18 @@ impl From<i64> for Arg {
     }
 }
 
+/// In whose name a transaction is made. SQLite has nobody to wake.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Whose {
+    /// Its writes wake the worker.
+    Anybody,
+    /// The worker's own writes wake nobody.
+    Worker,
+}
+
+/// Both in one round trip.
+const BEGIN_AS_WORKER: &str = "begin; select set_config('vitrine.worker', 'on', true)";
+
 /// What a transaction came to.
 pub(crate) enum End<T> {
     /// Make it durable, and say this.
@@ -296,11 +308,20 @@ impl Store {
         T: Send + 'static,
         F: for<'c> FnOnce(Tx<'c>) -> Doing<'c, End<T>> + Send + 'static,
     {
+        self.write_as(Whose::Anybody, work).await
+    }
+
+    /// As [`Store::write`], and says in whose name.
+    pub(crate) async fn write_as<T, F>(&self, whose: Whose, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(Tx<'c>) -> Doing<'c, End<T>> + Send + 'static,
+    {
         let inner = Arc::clone(&self.inner);
         finish(tokio::spawn(async move {
             #[cfg(feature = "testing")]
             let lost = inner.burn()?;
-            let value = inner.transact(work).await?;
+            let value = inner.transact(whose, work).await?;
             #[cfg(feature = "testing")]
             lost.after_commit()?;
             Ok(value)
@@ -310,7 +331,7 @@ impl Store {
 }
 
 impl Inner {
-    async fn transact<T, F>(&self, work: F) -> Result<T, StoreError>
+    async fn transact<T, F>(&self, whose: Whose, work: F) -> Result<T, StoreError>
     where
         F: for<'c> FnOnce(Tx<'c>) -> Doing<'c, End<T>>,
     {
@@ -329,7 +350,7 @@ impl Inner {
             }
             Db::Postgres { pool, .. } => {
                 let mut db = pool.acquire(place).await?;
-                match timeout(pool.limit, in_postgres(&mut db, work, place)).await {
+                match timeout(pool.limit, in_postgres(&mut db, whose, work, place)).await {
                     Ok(done) => done,
                     Err(_) => Err(silent(db, place)),
                 }
@@ -350,12 +371,21 @@ where
     }
 }
 
-async fn in_postgres<T, F>(db: &mut PgConnection, work: F, place: &str) -> Result<T, StoreError>
+async fn in_postgres<T, F>(
+    db: &mut PgConnection,
+    whose: Whose,
+    work: F,
+    place: &str,
+) -> Result<T, StoreError>
 where
     F: for<'c> FnOnce(Tx<'c>) -> Doing<'c, End<T>>,
 {
     let fail = |error: sqlx::Error| StoreError::of(&error, place);
-    let mut tx = db.begin().await.map_err(fail)?;
+    let mut tx = match whose {
+        Whose::Anybody => db.begin().await,
+        Whose::Worker => db.begin_with(BEGIN_AS_WORKER).await,
+    }
+    .map_err(fail)?;
     match work(Tx::Postgres(&mut tx, place)).await? {
         End::Commit(value) => tx.commit().await.map(|()| value).map_err(fail),
         End::Rollback(value) => tx.rollback().await.map(|()| value).map_err(fail),

@@ -24,6 +24,7 @@ mod ledger;
 mod lengths;
 mod migrations;
 mod money;
+mod news;
 mod open;
 #[doc(hidden)]
 pub mod planted;
@@ -49,6 +50,7 @@ pub use lanes::{LaneHold, LaneOwner, Look, Member};
 pub use migrations::SchemaState;
 pub use model::*;
 pub use money::Sums;
+pub use news::News;
 pub use open::{Options, Synchronous};
 pub use refusals::{BatchRefusals, RefusalsChange};
 pub use server::{AnotherServer, ServerIdentity, ServerReport};

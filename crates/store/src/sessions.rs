@@ -24,6 +24,10 @@ use crate::{Options, StoreError};
 /// What the network may add to the longest statement before a session counts as dead.
 const NETWORK: Duration = Duration::from_secs(15);
 
+/// A session that was used so short a time ago is taken to live; if it does not, its statement says so, as it
+/// would had the session died a moment later.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// The sessions of one server.
 pub(crate) struct Sessions {
     pool: RwLock<PgPool>,
@@ -127,6 +131,11 @@ fn pool(options: &PgConnectOptions, size: u32, known: &Arc<Known>) -> PgPool {
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(ACQUIRE)
+        .test_before_acquire(false)
+        // One that was used a moment ago is not asked whether it lives: a round trip before each statement.
+        .before_acquire(|db, meta| {
+            Box::pin(async move { Ok(meta.idle_for < FRESH || db.ping().await.is_ok()) })
+        })
         .after_connect(move |db, _| {
             let known = Arc::clone(&known);
             Box::pin(async move {

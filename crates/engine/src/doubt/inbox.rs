@@ -90,6 +90,7 @@ impl Engine {
         draft: &mut Draft,
         wake: &mut Wake,
     ) -> Result<(), StoreError> {
+        self.look_for_news(now).await?;
         if now < self.doubts.inbox_at {
             wake.at(self.doubts.inbox_at);
             return Ok(());

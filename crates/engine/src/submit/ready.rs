@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{Event, Fault, Invalid, JobId, Request, Status, Timestamp};
 use providers::{DescriptionItem, Submit};
@@ -17,6 +18,9 @@ use crate::read::MOST_ALONE;
 
 /// Rows read at once for submits that go one by one: at least one of as many batches.
 const LOOK_AHEAD: u32 = 32;
+
+/// So long after somebody wrote rows, it is looked when others are due.
+const SOON: Duration = Duration::from_millis(250);
 
 /// A pending job that may be sent now.
 #[derive(Debug)]
@@ -115,8 +119,14 @@ impl Engine {
             // Nothing more than this is pending: look again when something changes.
             let timing = self.accounts.values().find(|a| a.lane == *key);
             let later = now + timing.map_or_else(Default::default, |a| a.timing.look_again);
-            let due = self.store.next_due(now).await?;
-            let until = due.map_or(later, |due| due.min(later));
+            // What somebody just wrote does not wait for the look at what is due later: that comes soon after.
+            let is_news = std::mem::take(&mut lane.has_news) && !rows.is_empty();
+            let until = if is_news {
+                later.min(now + SOON)
+            } else {
+                let due = self.store.next_due(now).await?;
+                due.map_or(later, |due| due.min(later))
+            };
             lane.idle_until = Some(until);
             wake.at(until);
         }

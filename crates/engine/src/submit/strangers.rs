@@ -1,5 +1,7 @@
 //! Rows whose account the config does not have: they stay pending and say so, until it has.
 
+use std::time::Duration;
+
 use domain::{Event, Fault, JobKind, Timestamp};
 use store::{Job, StoreError};
 
@@ -9,6 +11,10 @@ use crate::planner::{Engine, Wake};
 /// How many rows one step marks; the rest follows in the next.
 const AT_ONCE: u32 = 200;
 
+/// So long after somebody wrote they are looked for: most of what is written can be sent, and is not to wait for
+/// these looks.
+const SOON: Duration = Duration::from_millis(250);
+
 impl Engine {
     /// Marks rows of accounts that nobody knows, and unmarks those that are known now.
     pub(crate) async fn mark_strangers(
@@ -17,6 +23,9 @@ impl Engine {
         draft: &mut Draft,
         wake: &mut Wake,
     ) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.new_rows) {
+            self.strangers_at = self.strangers_at.min(now + SOON);
+        }
         if now < self.strangers_at {
             wake.at(self.strangers_at);
             return Ok(());

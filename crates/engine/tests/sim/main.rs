@@ -39,6 +39,8 @@ mod rows;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod slots;
+#[cfg(test)]
 mod summary;
 #[cfg(test)]
 mod takeover;

@@ -82,6 +82,30 @@ statements! {
             from jsonb_to_recordset($1::jsonb) as r (id text, lane text, account text, endpoints text, verb text, \
               kind text, job_id bigint, submission text, quota text, sent_at timestamptz)",
     };
+    /// PostgreSQL: those three in one round trip, since the request that is intended waits for each. The keys between
+    /// them are looked at when all are in.
+    ADD_INTENTS: Sql = Sql {
+        sqlite: "select 1",
+        postgres: "with s as (insert into submissions \
+              (id, lane, account, provider, operation, request_hash, planned_at) \
+            select id, lane, account, provider, operation, request_hash, planned_at \
+            from jsonb_to_recordset($1::jsonb) as r (id text, lane text, account text, provider text, \
+              operation text, request_hash text, planned_at timestamptz)), \
+            j as (insert into submission_jobs \
+              (submission_id, kind, job_id, ordinal, lane, account, client_ref, price, batch) \
+            select submission, kind, job_id, ordinal, lane, account, client_ref, price, \
+              case kind \
+                when 'description' then (select batch from descriptions where id = r.job_id) \
+                when 'image' then (select batch from image_generations where id = r.job_id) \
+                else (select batch from productions where id = r.job_id) end \
+            from jsonb_to_recordset($2::jsonb) as r (submission text, kind text, job_id bigint, ordinal bigint, \
+              lane text, account text, client_ref text, price bigint)) \
+            insert into requests \
+              (id, lane, account, endpoints, verb, kind, job_id, submission_id, quota, sent_at) \
+            select id, lane, account, endpoints, verb, kind, job_id, submission, quota, sent_at \
+            from jsonb_to_recordset($3::jsonb) as r (id text, lane text, account text, endpoints text, verb text, \
+              kind text, job_id bigint, submission text, quota text, sent_at timestamptz)",
+    };
     FINISH_COMMANDS: Sql = Sql {
         sqlite: "update job_commands set outcome = c.value ->> 'outcome', done_at = c.value ->> 'at' \
             from json_each(?1) as c \
@@ -126,19 +150,18 @@ statements! {
             from jsonb_to_recordset($1::jsonb) as w (id bigint, state text, note text, at timestamptz) \
             where webhook_inbox.id = w.id",
     };
-    /// Held to the end of the transaction: who takes a seq later commits later. SQLite has one writer.
-    LOCK_EVENTS: Sql = Sql {
-        sqlite: "select 1",
-        postgres: "select pg_advisory_xact_lock(hashtextextended('vitrine job_events', 0))",
-    };
+    /// PostgreSQL: the lock is held to the end of the transaction, so that who takes a seq later commits later; it
+    /// is there before the first seq is taken, since no row comes out of the join before. SQLite has one writer.
     ADD_EVENTS: Sql = Sql {
         sqlite: "insert into job_events (kind, job_id, at, event, from_status, to_status, submission_id, detail) \
             select value ->> 'kind', value ->> 'job_id', value ->> 'at', value ->> 'event', \
               value ->> 'from_status', value ->> 'to_status', value ->> 'submission', value -> 'detail' \
             from json_each(?1) order by key",
-        postgres: "insert into job_events (kind, job_id, at, event, from_status, to_status, submission_id, detail) \
+        postgres: "with locked as materialized ( \
+              select pg_advisory_xact_lock(hashtextextended('vitrine job_events', 0))::text as held) \
+            insert into job_events (kind, job_id, at, event, from_status, to_status, submission_id, detail) \
             select kind, job_id, at, event, from_status, to_status, submission, coalesce(detail, 'null') \
-            from jsonb_to_recordset($1::jsonb) as r (kind text, job_id bigint, at timestamptz, event text, \
+            from locked cross join jsonb_to_recordset($1::jsonb) as r (kind text, job_id bigint, at timestamptz, event text, \
               from_status text, to_status text, submission text, detail jsonb)",
     };
 }
@@ -308,16 +331,7 @@ pub(super) async fn decide(tx: &mut Tx<'_>, batch: &Batch) -> Result<(), StoreEr
 
 /// All the rest. The timeline comes last: its lock is the only one that all transactions share.
 pub(super) async fn append(tx: &mut Tx<'_>, batch: &Batch) -> Result<(), StoreError> {
-    let rows: Vec<_> = batch
-        .submissions
-        .iter()
-        .map(SubmissionColumns::new)
-        .collect();
-    write(tx, "submissions", &ADD_SUBMISSIONS, &rows).await?;
-    let rows: Vec<_> = batch.submissions.iter().flat_map(jobs_of).collect();
-    write(tx, "submission_jobs", &ADD_SUBMISSION_JOBS, &rows).await?;
-    let rows: Vec<_> = batch.requests.iter().map(RequestColumns::new).collect();
-    write(tx, "requests", &ADD_REQUESTS, &rows).await?;
+    intents(tx, batch).await?;
     write(tx, "job_commands", &FINISH_COMMANDS, &batch.commands).await?;
     write(
         tx,
@@ -331,10 +345,27 @@ pub(super) async fn append(tx: &mut Tx<'_>, batch: &Batch) -> Result<(), StoreEr
     crate::refusals::write(tx, batch).await?;
     write(tx, "webhook_inbox", &FINISH_WEBHOOKS, &batch.webhooks).await?;
     let rows: Vec<_> = batch.events.iter().map(EventColumns::new).collect();
-    if !rows.is_empty() && tx.is_postgres() {
-        tx.run(&LOCK_EVENTS, vec![]).await?;
-    }
     write(tx, "job_events", &ADD_EVENTS, &rows).await
+}
+
+/// Submissions with their jobs, and the places of requests.
+async fn intents(tx: &mut Tx<'_>, batch: &Batch) -> Result<(), StoreError> {
+    let submissions = batch.submissions.iter().map(SubmissionColumns::new);
+    let submissions: Vec<_> = submissions.collect();
+    let jobs: Vec<_> = batch.submissions.iter().flat_map(jobs_of).collect();
+    let requests: Vec<_> = batch.requests.iter().map(RequestColumns::new).collect();
+    if tx.is_postgres() && !submissions.is_empty() {
+        let args = vec![
+            json("submissions", &submissions)?.into(),
+            json("submission_jobs", &jobs)?.into(),
+            json("requests", &requests)?.into(),
+        ];
+        tx.run(&ADD_INTENTS, args).await?;
+        return Ok(());
+    }
+    write(tx, "submissions", &ADD_SUBMISSIONS, &submissions).await?;
+    write(tx, "submission_jobs", &ADD_SUBMISSION_JOBS, &jobs).await?;
+    write(tx, "requests", &ADD_REQUESTS, &requests).await
 }
 
 /// In the order of the batch, because a pause may be lifted and set again in one step.
