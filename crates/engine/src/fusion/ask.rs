@@ -21,9 +21,6 @@ use crate::read::worth;
 const FIRST_AT: f64 = 0.3;
 const NEXT_AT: f64 = 0.7;
 
-/// A job that a webhook calls a read for is two requests, and a little more for lost webhooks.
-const APART: f64 = 1.97;
-
 /// What a job is worth to the order of polls that somebody said is done: it goes first.
 pub(crate) const SURELY_DONE: i64 = i64::MAX;
 
@@ -80,9 +77,8 @@ impl Engine {
         true
     }
 
-    /// Where webhooks call for a read of each job, that read leaves at once, and submits as far apart as the limit
-    /// asks of the two: jobs end at moments of their own, and find a free place nearly always.
-    pub(crate) fn space_submits(&mut self, key: &LaneKey, group: &str) {
+    /// Where webhooks call for a read of each job, that read leaves at once, and submits keep out of its way.
+    pub(crate) fn space_submits(&mut self, key: &LaneKey, group: &str, now: Timestamp) {
         let Some(lane) = self.lanes.get(key) else {
             return;
         };
@@ -93,9 +89,9 @@ impl Engine {
                     account.provider == domain::Provider::Productai && !self.believes(key, account)
                 })
         };
-        let apart = lane.accounts.iter().any(calls).then_some(APART);
+        let called = lane.accounts.iter().any(calls);
         if let Some(lane) = self.lanes.get_mut(key) {
-            lane.set_apart(group, apart);
+            lane.is_called(group, called, now);
         }
     }
 
