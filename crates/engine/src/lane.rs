@@ -36,8 +36,8 @@ const SUBMITS_LENT: u64 = 4;
 /// the next submit off, in places at the limit. Together they leave 4 % of the places free, so that a read nearly
 /// always finds one. Where only submits counted, the reads that come in a bunch would meet submits that do
 /// not give way; where both counted alike, the submits held back by one bunch would be the next.
-const CALLING: f64 = 1.47;
-const CALLED: f64 = 0.62;
+const CALLING: f64 = 1.4;
+const CALLED: f64 = 0.7;
 
 /// So many places that were not used may be made up for: else each wait for room would be lost for good.
 const SAVED: f64 = 2.0;

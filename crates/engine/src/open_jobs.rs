@@ -1,7 +1,8 @@
 //! The open jobs of our lanes by id, and which of them rest. A job rests while others answer for it (an export
 //! of its project, [`crate::read`]) and nothing is to be done about it before a known moment, so no step
 //! has to look at it. Whoever touches a job wakes it: what rests is as it was when it lay down, and
-//! the indexes over it cannot be out of step with it.
+//! the indexes over it cannot be out of step with it. They are found by the provider's id, too, for webhooks: a job
+//! is looked up anew after somebody had it alone in hand ([`OpenJobs::get_mut`]), since only then may its id change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,10 @@ pub(crate) struct OpenJobs {
     awake: BTreeMap<JobId, OpenJob>,
     resting: BTreeMap<JobId, Resting>,
     beds: BTreeMap<Place, Beds>,
+    /// By the provider's id in lower case, but for those that are not sorted in yet. What it holds beyond that
+    /// is out of date.
+    by_remote: BTreeMap<String, BTreeSet<JobId>>,
+    unsorted: BTreeSet<JobId>,
 }
 
 impl OpenJobs {
@@ -45,7 +50,11 @@ impl OpenJobs {
     /// Wakes it.
     pub(crate) fn get_mut(&mut self, id: &JobId) -> Option<&mut OpenJob> {
         self.wake(*id);
-        self.awake.get_mut(id)
+        let open = self.awake.get_mut(id);
+        if open.is_some() {
+            self.unsorted.insert(*id);
+        }
+        open
     }
 
     pub(crate) fn contains_key(&self, id: &JobId) -> bool {
@@ -55,17 +64,43 @@ impl OpenJobs {
     pub(crate) fn insert(&mut self, id: JobId, open: OpenJob) {
         self.wake(id);
         self.awake.insert(id, open);
+        self.unsorted.insert(id);
     }
 
     pub(crate) fn remove(&mut self, id: &JobId) -> Option<OpenJob> {
         self.wake(*id);
-        self.awake.remove(id)
+        self.unsorted.remove(id);
+        let open = self.awake.remove(id)?;
+        if let Some(name) = open.remote_id().map(str::to_ascii_lowercase)
+            && let Some(named) = self.by_remote.get_mut(&name)
+        {
+            named.remove(id);
+            if named.is_empty() {
+                self.by_remote.remove(&name);
+            }
+        }
+        Some(open)
+    }
+
+    /// Jobs of any lane that have this id with their provider.
+    pub(crate) fn named(&mut self, remote_id: &str) -> impl Iterator<Item = &OpenJob> {
+        for id in std::mem::take(&mut self.unsorted) {
+            let name = self.get(&id).and_then(OpenJob::remote_id);
+            if let Some(name) = name.map(str::to_ascii_lowercase) {
+                self.by_remote.entry(name).or_default().insert(id);
+            }
+        }
+        let ids = self.by_remote.get(&remote_id.to_ascii_lowercase());
+        let named = ids.into_iter().flatten().filter_map(|id| self.get(id));
+        named.filter(move |open| is_named(open, remote_id))
     }
 
     /// Wakes all.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&JobId, &mut OpenJob) -> bool) {
         self.wake_all();
         self.awake.retain(keep);
+        self.by_remote.clear();
+        self.unsorted = self.awake.keys().copied().collect();
     }
 
     /// All of them.
@@ -74,7 +109,7 @@ impl OpenJobs {
         self.awake.values().chain(resting)
     }
 
-    /// All of them, and none rests any more.
+    /// All of them, and none rests any more. Their ids with the provider stay as they are.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut OpenJob> {
         self.wake_all();
         self.awake.values_mut()
@@ -85,7 +120,7 @@ impl OpenJobs {
         self.awake.values()
     }
 
-    /// Those that a step looks at.
+    /// Those that a step looks at. Their ids with the provider stay as they are.
     pub(crate) fn awake_mut(&mut self) -> impl Iterator<Item = &mut OpenJob> {
         self.awake.values_mut()
     }
@@ -177,6 +212,11 @@ impl OpenJobs {
         let all = self.resting.values();
         all.map(|resting| (&resting.open, &resting.place, resting.until))
     }
+}
+
+fn is_named(open: &OpenJob, remote_id: &str) -> bool {
+    let name = open.remote_id();
+    name.is_some_and(|name| name.eq_ignore_ascii_case(remote_id))
 }
 
 #[cfg(test)]

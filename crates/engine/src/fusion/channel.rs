@@ -55,8 +55,6 @@ pub(crate) struct Told {
 #[derive(Debug, Clone)]
 pub(crate) struct Alarm {
     pub(crate) at: Timestamp,
-    /// Somebody was asked because of it.
-    pub(crate) asked: bool,
 }
 
 /// The webhooks of one account.
@@ -124,7 +122,7 @@ impl Channel {
     pub(crate) fn alarm(&mut self, at: Timestamp) {
         // It was found before the call came.
         if self.unrung.pop_front().is_none() && self.alarms.len() < MOST {
-            self.alarms.push(Alarm { at, asked: false });
+            self.alarms.push(Alarm { at });
         }
     }
 
