@@ -222,7 +222,7 @@ fn is_named(open: &OpenJob, remote_id: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{DescriptionInput, Input, JobKind, JobState, SubmissionId, Work};
+    use domain::{DescriptionInput, Input, JobKind, JobState, Remote, SubmissionId, Work};
     use store::Job;
 
     fn open_job(id: i64) -> OpenJob {
@@ -281,6 +281,82 @@ mod tests {
             assert_eq!(jobs.resting_of(account), walked);
         }
         assert_eq!(jobs.values().count(), jobs.awake.len() + jobs.resting.len());
+    }
+
+    /// As the provider accepted it under this name.
+    fn accept(open: &mut OpenJob, name: &str) {
+        open.job.work.state = JobState::Running {
+            remote: Remote {
+                submission: open.submission.clone(),
+                id: name.to_owned(),
+                status: None,
+            },
+        };
+    }
+
+    /// Who has this name, by the index and by a walk.
+    fn is_found(jobs: &mut OpenJobs, name: &str) -> BTreeSet<JobId> {
+        let found: BTreeSet<JobId> = jobs.named(name).map(OpenJob::id).collect();
+        let walked = jobs.values().filter(|open| is_named(open, name));
+        assert_eq!(found, walked.map(OpenJob::id).collect());
+        found
+    }
+
+    #[test]
+    fn a_job_is_found_by_its_name_at_the_provider_whatever_is_done() {
+        for seed in 0..100 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut jobs = OpenJobs::default();
+            for _ in 0..300 {
+                let mut open = open_job(rng.i64(1..20));
+                let id = open.id();
+                let name = format!("Remote-{}", rng.u8(..6));
+                match rng.u8(..8) {
+                    0 => jobs.insert(id, open),
+                    1 => {
+                        accept(&mut open, &name);
+                        jobs.insert(id, open);
+                    }
+                    2 | 3 => {
+                        if let Some(open) = jobs.get_mut(&id) {
+                            accept(open, &name);
+                        }
+                    }
+                    4 => drop(jobs.remove(&id)),
+                    5 => jobs.rest(id, ("a".into(), "p".into()), at(9), at(1)),
+                    6 if rng.u8(..9) == 0 => jobs.retain(|id, _| id.id % 3 != 0),
+                    _ => drop(is_found(&mut jobs, &name.to_lowercase())),
+                }
+            }
+            for n in 0..6 {
+                is_found(&mut jobs, &format!("remote-{n}"));
+            }
+            // Nothing of those that are gone is left.
+            jobs.retain(|_, _| false);
+            is_found(&mut jobs, "remote-1");
+            assert!(jobs.by_remote.is_empty() && jobs.unsorted.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_look_by_name_sorts_in_only_what_was_touched_since_the_last() {
+        let mut jobs = OpenJobs::default();
+        for n in 1..=25_000 {
+            let mut open = open_job(n);
+            accept(&mut open, &format!("r{n}"));
+            jobs.insert(open.id(), open);
+        }
+        for n in 1..=25_000 {
+            let id = JobId::new(JobKind::Description, n);
+            assert_eq!(
+                jobs.named(&format!("R{n}")).map(OpenJob::id).next(),
+                Some(id)
+            );
+            assert_eq!(jobs.unsorted.len(), 0);
+            jobs.remove(&id);
+            assert_eq!(jobs.named(&format!("r{n}")).count(), 0);
+        }
+        assert!(jobs.by_remote.is_empty());
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// When to ask about a job whose webhook would have come: when it is likelier lost than still to come,
-    /// and as much later as a question is worth. `None`: its webhook is not relied on.
+    /// and as much later as a question is worth. `None`: its webhook is not relied on, or polls are free.
     pub(crate) fn silent_until(
         channels: &super::Channels,
         learned: &mut crate::read::Learned,
@@ -113,6 +113,10 @@ impl Engine {
         let seen = open.unfinished_at.map(|at| at.since(open.taken_at));
         let curve = learned.curve(open, account);
         let price = demand.price(curve.mean(), floor, worth(account, floor));
+        if price.is_zero() {
+            // Where polls take nothing from anybody they go on at the documented interval.
+            return None;
+        }
         let price = price.max(floor);
         let left = seen.map_or(1.0, |seen| 1.0 - curve.done_by(seen));
         let age = curve.age_at(1.0 - loss * left) + price;
