@@ -32,6 +32,16 @@ pub(crate) const SUBMIT_SHARE_PERCENT: u64 = 45;
 /// every place, and polls take about the half that is theirs, each second poll that is due would wait for a place.
 const SUBMITS_LENT: u64 = 4;
 
+/// Where a webhook calls for one read of each job, and at once: what a submit of a backlog, and what each read, puts
+/// the next submit off, in places at the limit. Together they leave 4 % of the places free, so that a read nearly
+/// always finds one. Where only submits counted, the reads that come in a bunch would meet submits that do
+/// not give way; where both counted alike, the submits held back by one bunch would be the next.
+const CALLING: f64 = 1.4;
+const CALLED: f64 = 0.7;
+
+/// So many places that were not used may be made up for: else each wait for room would be lost for good.
+const SAVED: f64 = 2.0;
+
 /// What a submit is thought to take before one was answered.
 const FIRST_LATENCY: Duration = Duration::from_secs(1);
 
@@ -74,8 +84,8 @@ pub(crate) struct Group {
     reads: u64,
     /// So many percent are guaranteed to the submits; none where no reads take from this budget.
     share: u64,
-    /// So many requests apart submits leave under a backlog, where each calls for reads at moments of its own.
-    apart: Option<f64>,
+    /// From when on the next submit of a backlog may leave, where webhooks call for the reads.
+    called: Option<Timestamp>,
     /// When the last request left.
     taken: Option<Timestamp>,
     /// When the submits of the shortest window left.
@@ -105,7 +115,7 @@ impl Group {
             submits: 0,
             reads: 0,
             share: 0,
-            apart: None,
+            called: None,
             taken: None,
             submitted: VecDeque::new(),
             window: shortest(windows),
@@ -137,8 +147,8 @@ impl Group {
     /// When the next submit of a backlog may leave: the places that are left are spread, so that polls which
     /// fall due find one.
     fn next_of_a_backlog(&mut self, now: Timestamp) -> Option<Timestamp> {
-        if let Some(apart) = self.apart {
-            return Some(*self.submitted.back()? + self.spacing?.mul_f64(apart));
+        if self.called.is_some() {
+            return self.called;
         }
         let spacing = self.budget.even_spacing(now).filter(|_| self.share > 0)?;
         self.taken.map(|taken| taken + spacing)
@@ -146,6 +156,10 @@ impl Group {
 
     fn count(&mut self, is_submit: bool, at: Timestamp) {
         self.taken = Some(at);
+        if let (Some(called), Some(spacing)) = (&mut self.called, self.spacing) {
+            let cost = if is_submit { CALLING } else { CALLED };
+            *called = (*called).max(at.before(spacing.mul_f64(SAVED))) + spacing.mul_f64(cost);
+        }
         if is_submit {
             self.submits += 1;
             self.submitted.push_back(at);
@@ -268,6 +282,7 @@ impl Lane {
         for group in self.groups.values_mut() {
             group.budget.clock_jumped(jump.at);
             group.taken = None;
+            group.called = None;
             if let Some(pace) = &mut group.pace {
                 pace.moved(|at| jump.moved(at));
             }
@@ -295,10 +310,10 @@ impl Lane {
         self.groups.get(name)
     }
 
-    /// How far apart submits leave under a backlog, in requests at the limit.
-    pub(crate) fn set_apart(&mut self, group: &str, apart: Option<f64>) {
+    /// Whether webhooks call for a read of each job of this group, at moments of its own.
+    pub(crate) fn is_called(&mut self, group: &str, called: bool, now: Timestamp) {
         if let Some(group) = self.groups.get_mut(group) {
-            group.apart = apart;
+            group.called = called.then(|| group.called.unwrap_or(now));
         }
     }
 

@@ -1,7 +1,8 @@
 //! The open jobs of our lanes by id, and which of them rest. A job rests while others answer for it (an export
 //! of its project, [`crate::read`]) and nothing is to be done about it before a known moment, so no step
 //! has to look at it. Whoever touches a job wakes it: what rests is as it was when it lay down, and
-//! the indexes over it cannot be out of step with it.
+//! the indexes over it cannot be out of step with it. They are found by the provider's id, too, for webhooks: a job
+//! is looked up anew after somebody had it alone in hand ([`OpenJobs::get_mut`]), since only then may its id change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,6 +35,10 @@ pub(crate) struct OpenJobs {
     awake: BTreeMap<JobId, OpenJob>,
     resting: BTreeMap<JobId, Resting>,
     beds: BTreeMap<Place, Beds>,
+    /// By the provider's id in lower case, but for those that are not sorted in yet. What it holds beyond that
+    /// is out of date.
+    by_remote: BTreeMap<String, BTreeSet<JobId>>,
+    unsorted: BTreeSet<JobId>,
 }
 
 impl OpenJobs {
@@ -45,7 +50,11 @@ impl OpenJobs {
     /// Wakes it.
     pub(crate) fn get_mut(&mut self, id: &JobId) -> Option<&mut OpenJob> {
         self.wake(*id);
-        self.awake.get_mut(id)
+        let open = self.awake.get_mut(id);
+        if open.is_some() {
+            self.unsorted.insert(*id);
+        }
+        open
     }
 
     pub(crate) fn contains_key(&self, id: &JobId) -> bool {
@@ -55,17 +64,43 @@ impl OpenJobs {
     pub(crate) fn insert(&mut self, id: JobId, open: OpenJob) {
         self.wake(id);
         self.awake.insert(id, open);
+        self.unsorted.insert(id);
     }
 
     pub(crate) fn remove(&mut self, id: &JobId) -> Option<OpenJob> {
         self.wake(*id);
-        self.awake.remove(id)
+        self.unsorted.remove(id);
+        let open = self.awake.remove(id)?;
+        if let Some(name) = open.remote_id().map(str::to_ascii_lowercase)
+            && let Some(named) = self.by_remote.get_mut(&name)
+        {
+            named.remove(id);
+            if named.is_empty() {
+                self.by_remote.remove(&name);
+            }
+        }
+        Some(open)
+    }
+
+    /// Jobs of any lane that have this id with their provider.
+    pub(crate) fn named(&mut self, remote_id: &str) -> impl Iterator<Item = &OpenJob> {
+        for id in std::mem::take(&mut self.unsorted) {
+            let name = self.get(&id).and_then(OpenJob::remote_id);
+            if let Some(name) = name.map(str::to_ascii_lowercase) {
+                self.by_remote.entry(name).or_default().insert(id);
+            }
+        }
+        let ids = self.by_remote.get(&remote_id.to_ascii_lowercase());
+        let named = ids.into_iter().flatten().filter_map(|id| self.get(id));
+        named.filter(move |open| is_named(open, remote_id))
     }
 
     /// Wakes all.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&JobId, &mut OpenJob) -> bool) {
         self.wake_all();
         self.awake.retain(keep);
+        self.by_remote.clear();
+        self.unsorted = self.awake.keys().copied().collect();
     }
 
     /// All of them.
@@ -74,7 +109,7 @@ impl OpenJobs {
         self.awake.values().chain(resting)
     }
 
-    /// All of them, and none rests any more.
+    /// All of them, and none rests any more. Their ids with the provider stay as they are.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut OpenJob> {
         self.wake_all();
         self.awake.values_mut()
@@ -85,7 +120,7 @@ impl OpenJobs {
         self.awake.values()
     }
 
-    /// Those that a step looks at.
+    /// Those that a step looks at. Their ids with the provider stay as they are.
     pub(crate) fn awake_mut(&mut self) -> impl Iterator<Item = &mut OpenJob> {
         self.awake.values_mut()
     }
@@ -179,10 +214,15 @@ impl OpenJobs {
     }
 }
 
+fn is_named(open: &OpenJob, remote_id: &str) -> bool {
+    let name = open.remote_id();
+    name.is_some_and(|name| name.eq_ignore_ascii_case(remote_id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{DescriptionInput, Input, JobKind, JobState, SubmissionId, Work};
+    use domain::{DescriptionInput, Input, JobKind, JobState, Remote, SubmissionId, Work};
     use store::Job;
 
     fn open_job(id: i64) -> OpenJob {
@@ -241,6 +281,82 @@ mod tests {
             assert_eq!(jobs.resting_of(account), walked);
         }
         assert_eq!(jobs.values().count(), jobs.awake.len() + jobs.resting.len());
+    }
+
+    /// As the provider accepted it under this name.
+    fn accept(open: &mut OpenJob, name: &str) {
+        open.job.work.state = JobState::Running {
+            remote: Remote {
+                submission: open.submission.clone(),
+                id: name.to_owned(),
+                status: None,
+            },
+        };
+    }
+
+    /// Who has this name, by the index and by a walk.
+    fn is_found(jobs: &mut OpenJobs, name: &str) -> BTreeSet<JobId> {
+        let found: BTreeSet<JobId> = jobs.named(name).map(OpenJob::id).collect();
+        let walked = jobs.values().filter(|open| is_named(open, name));
+        assert_eq!(found, walked.map(OpenJob::id).collect());
+        found
+    }
+
+    #[test]
+    fn a_job_is_found_by_its_name_at_the_provider_whatever_is_done() {
+        for seed in 0..100 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut jobs = OpenJobs::default();
+            for _ in 0..300 {
+                let mut open = open_job(rng.i64(1..20));
+                let id = open.id();
+                let name = format!("Remote-{}", rng.u8(..6));
+                match rng.u8(..8) {
+                    0 => jobs.insert(id, open),
+                    1 => {
+                        accept(&mut open, &name);
+                        jobs.insert(id, open);
+                    }
+                    2 | 3 => {
+                        if let Some(open) = jobs.get_mut(&id) {
+                            accept(open, &name);
+                        }
+                    }
+                    4 => drop(jobs.remove(&id)),
+                    5 => jobs.rest(id, ("a".into(), "p".into()), at(9), at(1)),
+                    6 if rng.u8(..9) == 0 => jobs.retain(|id, _| id.id % 3 != 0),
+                    _ => drop(is_found(&mut jobs, &name.to_lowercase())),
+                }
+            }
+            for n in 0..6 {
+                is_found(&mut jobs, &format!("remote-{n}"));
+            }
+            // Nothing of those that are gone is left.
+            jobs.retain(|_, _| false);
+            is_found(&mut jobs, "remote-1");
+            assert!(jobs.by_remote.is_empty() && jobs.unsorted.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_look_by_name_sorts_in_only_what_was_touched_since_the_last() {
+        let mut jobs = OpenJobs::default();
+        for n in 1..=25_000 {
+            let mut open = open_job(n);
+            accept(&mut open, &format!("r{n}"));
+            jobs.insert(open.id(), open);
+        }
+        for n in 1..=25_000 {
+            let id = JobId::new(JobKind::Description, n);
+            assert_eq!(
+                jobs.named(&format!("R{n}")).map(OpenJob::id).next(),
+                Some(id)
+            );
+            assert_eq!(jobs.unsorted.len(), 0);
+            jobs.remove(&id);
+            assert_eq!(jobs.named(&format!("r{n}")).count(), 0);
+        }
+        assert!(jobs.by_remote.is_empty());
     }
 
     #[test]

@@ -55,8 +55,6 @@ pub(crate) struct Told {
 #[derive(Debug, Clone)]
 pub(crate) struct Alarm {
     pub(crate) at: Timestamp,
-    /// Somebody was asked because of it.
-    pub(crate) asked: bool,
 }
 
 /// The webhooks of one account.
@@ -124,7 +122,7 @@ impl Channel {
     pub(crate) fn alarm(&mut self, at: Timestamp) {
         // It was found before the call came.
         if self.unrung.pop_front().is_none() && self.alarms.len() < MOST {
-            self.alarms.push(Alarm { at, asked: false });
+            self.alarms.push(Alarm { at });
         }
     }
 
@@ -198,4 +196,145 @@ fn host_of(url: &SignedUrl) -> Option<String> {
     let authority = rest.split('/').next().unwrap_or(rest);
     let named = !authority.is_empty() && !authority.contains('@');
     named.then(|| format!("{scheme}://{authority}").to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::JobKind;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    fn url(text: &str) -> SignedUrl {
+        SignedUrl::new(text)
+    }
+
+    fn rung(times: usize) -> Channel {
+        let mut channel = Channel::default();
+        (0..times).for_each(|_| channel.rang());
+        channel
+    }
+
+    #[test]
+    fn six_ends_in_a_row_earn_trust_and_six_silent_ones_lose_it() {
+        assert_eq!(rung(5).loss(), None);
+        assert!(rung(6).loss().is_some());
+        let mut channel = rung(200);
+        assert_eq!(
+            channel.loss(),
+            Some(LEAST_LOSS),
+            "never thought to be perfect"
+        );
+        for silent in 0..6 {
+            assert!(channel.loss().is_some(), "after {silent}");
+            channel.await_ring("a", at(silent));
+            channel.settle(at(silent));
+        }
+        assert_eq!(channel.loss(), None);
+    }
+
+    #[test]
+    fn a_webhook_that_comes_after_the_read_is_late_and_not_lost() {
+        let mut channel = Channel::default();
+        for end in 0..6 {
+            channel.await_ring("Ab1", at(end + 10));
+            channel.rang_late("another");
+            channel.rang_late("aB1");
+            // A second one tells nothing more.
+            channel.rang_late("aB1");
+            channel.settle(at(end + 20));
+        }
+        assert_eq!(channel.told, rung(6).told);
+    }
+
+    #[test]
+    fn a_channel_is_not_judged_before_its_webhook_can_have_come() {
+        let mut channel = rung(10);
+        let before = channel.told;
+        channel.await_ring("a", at(10));
+        channel.settle(at(9));
+        assert_eq!(channel.told, before);
+        channel.settle(at(10));
+        assert!(channel.told < before);
+    }
+
+    #[test]
+    fn a_call_without_a_name_and_a_failure_that_was_found_explain_each_other() {
+        let mut channel = Channel::default();
+        channel.alarm(at(5));
+        channel.found_failed(at(6), at(16));
+        assert_eq!(
+            channel.alarms.len(),
+            1,
+            "that one ended later than the call"
+        );
+        channel.found_failed(at(3), at(16));
+        assert!(channel.alarms.is_empty());
+        // Found first: the first of these calls is that one's, which `at(6)` awaits.
+        channel.alarm(at(8));
+        assert!(channel.alarms.is_empty());
+        channel.alarm(at(9));
+        assert_eq!(channel.alarms.len(), 1);
+    }
+
+    #[test]
+    fn a_failure_that_was_found_awaits_its_call_for_a_while_only() {
+        let mut channel = Channel::default();
+        channel.found_failed(at(3), at(13));
+        channel.settle(at(13));
+        channel.alarm(at(14));
+        assert_eq!(channel.alarms.len(), 1);
+    }
+
+    #[test]
+    fn only_hosts_that_a_read_has_shown_are_known() {
+        let mut channel = Channel::default();
+        channel.learn_host(&url("https://cdn.example/a.png?sig=1"));
+        assert!(channel.knows_host_of(&url("https://CDN.example/other.png?sig=2")));
+        for foreign in [
+            "http://cdn.example/a.png",
+            "https://cdn.example.evil/a.png",
+            "https://cdn.example:8443/a.png",
+            "https://cdn.example@evil.example/a.png",
+            "https:///a.png",
+            "nonsense",
+        ] {
+            assert!(!channel.knows_host_of(&url(foreign)), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_claim_holds_no_signature() {
+        let claim = Claim::of(Some(&url("https://cdn.example/a.png?sig=1#x")));
+        assert_eq!(claim.link.as_deref(), Some("https://cdn.example/a.png"));
+    }
+
+    #[test]
+    fn a_flood_stops_at_what_is_remembered() {
+        let mut channel = Channel::default();
+        for n in 0..1_000 {
+            channel.alarm(at(n));
+            channel.await_ring(&n.to_string(), at(5_000));
+            channel.take(JobId::new(JobKind::Image, n));
+            channel.learn_host(&url(&format!("https://{n}.example/a.png")));
+        }
+        assert_eq!(channel.alarms.len(), MOST);
+        assert_eq!(channel.awaited.len(), MOST);
+        assert_eq!(channel.taken.len(), MOST);
+        assert_eq!(channel.hosts.len(), MOST);
+        let mut channel = Channel::default();
+        (0..1_000).for_each(|_| channel.found_failed(at(0), at(10)));
+        assert_eq!(channel.unrung.len(), MOST);
+    }
+
+    #[test]
+    fn each_account_has_a_channel_of_its_own() {
+        let mut channels = Channels::default();
+        (0..6).for_each(|_| channels.of("a").rang());
+        assert!(channels.loss("a").is_some() && channels.loss("b").is_none());
+        channels.forget(&["a".to_owned()]);
+        assert!(channels.loss("a").is_none());
+    }
 }

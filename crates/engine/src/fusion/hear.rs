@@ -80,11 +80,12 @@ impl Engine {
         Some(told)
     }
 
-    fn open_of(&self, key: &LaneKey, remote_id: &str) -> Option<JobId> {
-        let open = self.open.values().find(|open| {
-            let account = self.accounts.get(&open.account);
+    fn open_of(&mut self, key: &LaneKey, remote_id: &str) -> Option<JobId> {
+        let accounts = &self.accounts;
+        let mut named = self.open.named(remote_id);
+        let open = named.find(|open| {
+            let account = accounts.get(&open.account);
             account.is_some_and(|account| account.lane == *key)
-                && (open.remote_id()).is_some_and(|id| id.eq_ignore_ascii_case(remote_id))
         })?;
         Some(open.id())
     }

@@ -49,7 +49,7 @@ impl Engine {
         let shared = read_group == submit_group;
         let (mut ready, more) = self.ready(key, submit_group, now, draft, wake).await?;
         self.call_suspects(key, now, wake);
-        self.space_submits(key, submit_group);
+        self.space_submits(key, submit_group, now);
         let mut day = self.day_of(key, read_group, now).filter(|_| shared);
         self.count_projects(key, now);
         self.plan_questions(key, read_group, shared, day.as_ref(), now, draft);

@@ -131,7 +131,9 @@ mod tests {
     /// Three jobs run, and one of them fails: what jobs of their age do tells who it was.
     #[tokio::test]
     async fn after_a_call_without_a_name_the_likeliest_is_asked_first() {
-        let mut world = World::new(WebhookTrust::Token, 43, |options| {
+        // More than the budget has room for: else each is polled at that interval anyway.
+        let interval = Duration::from_secs(2);
+        let mut world = World::at_interval(interval, WebhookTrust::Token, 43, |options| {
             options.duration_sigma = 0.2;
         })
         .await;
@@ -149,6 +151,34 @@ mod tests {
         let asked = world.asked_since(before).await;
         assert_eq!(asked, jobs, "the likeliest first");
         world.play().await;
+    }
+
+    #[tokio::test]
+    async fn on_an_idle_account_trusted_webhooks_make_no_poll_later() {
+        for trust in [WebhookTrust::Token, WebhookTrust::Verify] {
+            let mut world = World::new(trust, 40, |options| {
+                options.duration_median_ms = 60_000;
+                options.duration_sigma = 0.1;
+            })
+            .await;
+            world.play().await;
+            world.go_on(MINUTE * 2).await;
+            let before = world.polls();
+            world.silent = true;
+            let from = world.now;
+            world.insert_apart(1, Duration::ZERO).await;
+            world.go_on(Duration::from_secs(40)).await;
+            let log = world.poll_log().skip(before);
+            let mut polled = vec![from];
+            polled.extend(log.map(|entry| Timestamp::from_millis(entry.at_ms)));
+            assert!(polled.len() >= 8, "{polled:?}");
+            for pair in polled.windows(2) {
+                let gap = pair[1].since(pair[0]);
+                assert!(gap <= Duration::from_millis(5_900), "{gap:?}: {polled:?}");
+            }
+            world.play().await;
+            world.check_ends_once().await;
+        }
     }
 
     #[tokio::test]

@@ -134,6 +134,15 @@ impl World {
         jobs: usize,
         change: impl FnOnce(&mut ProductaiOptions),
     ) -> Self {
+        Self::at_interval(Duration::from_secs(5), trust, jobs, change).await
+    }
+
+    pub(crate) async fn at_interval(
+        interval: Duration,
+        trust: WebhookTrust,
+        jobs: usize,
+        change: impl FnOnce(&mut ProductaiOptions),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", folder.path().join("v.db").display());
         let options = store::Options {
@@ -153,7 +162,8 @@ impl World {
         options.productai.tokens = u64::from(u32::MAX);
         options.productai.webhook_url = Some("http://vitrine.test/hooks".to_owned());
         change(&mut options.productai);
-        let account = account(trust, &options);
+        let mut account = account(trust, &options);
+        account.polling.min_interval = interval;
         let (engine, hold) = load(&store, &account, START).await;
         Self {
             now: START,
@@ -412,7 +422,7 @@ impl World {
         outlook.working - outlook.on_the_wire.min(outlook.working)
     }
 
-    fn poll_log(&self) -> impl Iterator<Item = &sandbox::RequestEntry> {
+    pub(crate) fn poll_log(&self) -> impl Iterator<Item = &sandbox::RequestEntry> {
         let requests = self.provider.ledger().requests().iter();
         requests.filter(|entry| entry.verb == Verb::Poll)
     }

@@ -142,7 +142,7 @@ pub(crate) fn small(seed: u64) -> crate::world::Builder {
         .accounts(|accounts| accounts[2].polling.awaiting_approval = Duration::from_secs(10))
 }
 
-/// A history of 3 to 25 jobs; the seed chooses jobs, accounts, shapes, faults, and how often the
+/// A history of 3 to 25 jobs; the seed chooses jobs, accounts, shapes, faults, webhooks, and how often the
 /// processes die.
 fn varied(seed: u64, processes: usize) -> Summary {
     let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed);
@@ -200,6 +200,11 @@ fn varied(seed: u64, processes: usize) -> Summary {
         let rows = (50..52).map(rows::text).collect();
         builder = builder.at(late, Outside::Insert(rows));
     }
+    let builder = match rng.u8(..4) {
+        0 => builder.webhooks(),
+        1 => builder.believed(),
+        _ => builder,
+    };
     builder.play(Chances::from_seed(seed))
 }
 

@@ -11,6 +11,8 @@ mod accounts;
 #[cfg(test)]
 mod batches;
 #[cfg(test)]
+mod belief;
+#[cfg(test)]
 mod bugs;
 #[cfg(test)]
 mod bulk;

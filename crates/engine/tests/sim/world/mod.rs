@@ -117,6 +117,7 @@ pub(crate) struct Builder {
     processes: usize,
     url: Option<String>,
     rings: bool,
+    believed: bool,
     way: Way,
 }
 
@@ -197,6 +198,17 @@ impl Builder {
         })
     }
 
+    /// The providers call our webhooks with the account's secret, and ProductAI's word is enough, too.
+    pub(crate) fn believed(mut self) -> Self {
+        self.believed = true;
+        let builder = self.webhooks();
+        builder.accounts(|accounts| {
+            for account in accounts {
+                account.policy.webhook_trust = engine::WebhookTrust::Token;
+            }
+        })
+    }
+
     /// How long a history may last; three days where nobody says.
     pub(crate) fn end(self, end: Duration) -> Self {
         Self { end, ..self }
@@ -257,6 +269,7 @@ impl Builder {
             end: self.start + self.end,
             wall_offset: 0,
             rings: self.rings,
+            believed: self.believed,
             way: self.way,
             rng: fastrand::Rng::with_seed(seed),
             fate: Fate::new(seed, chances),
@@ -309,6 +322,7 @@ pub(crate) struct World {
     /// How far our wall clock is off, in milliseconds.
     wall_offset: i64,
     rings: bool,
+    believed: bool,
     way: Way,
     rng: fastrand::Rng,
     fate: Fate,
@@ -361,6 +375,7 @@ impl World {
             processes: 1,
             url: None,
             rings: false,
+            believed: false,
             way: Way {
                 takes: 5..400,
                 unreadable: None,
