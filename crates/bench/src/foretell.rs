@@ -18,12 +18,17 @@ pub(crate) async fn said(
 ) -> Result<Option<Forecast>, BenchError> {
     let names = [account.name.clone()];
     let since = counted_since(account, now);
+    let running = store.running(&names).await?;
+    let first = running.iter().map(|one| one.submitted_at).min();
+    let first = first.unwrap_or(now);
     let known = Known {
         lengths: store.learned_lengths(&names).await?,
         sent: store
             .requests_sent(std::slice::from_ref(&account.lane), since)
             .await?,
         accepted: store.accepted_since(&names, since).await?,
+        accepted_beside: store.accepted_since(&names, first).await?,
+        running,
         ..Known::default()
     };
     let mut prospect = Prospect {

@@ -96,9 +96,23 @@ impl Lengths {
     /// What they say together.
     #[must_use]
     pub fn curve(&self) -> Curve {
+        self.curve_beside(&[], 0)
+    }
+
+    /// What they say together with jobs that still run, by the ages at which they were not done. While jobs that
+    /// began together end one after the other, those that ended are the short ones: alone they would say that
+    /// all are short. `ended` of them are over since the first of those that run began, more than are
+    /// remembered perhaps: one that runs counts as much as one of these in the mean.
+    #[must_use]
+    pub fn curve_beside(&self, running: &[Duration], ended: usize) -> Curve {
         let humps = Humps::new();
         let guess = humps.guess(self.expected_millis as f64 / 1_000.0);
-        let stretches = self.weighted();
+        let mut stretches = self.weighted();
+        let weight = self.mean_weight(ended);
+        for age in running {
+            let lasted = (nearest_edge(*age).min(LAST_EDGE - 1), LAST_EDGE);
+            *stretches.entry(lasted).or_default() += weight;
+        }
         let parts: Vec<(f64, Vec<f64>)> = stretches
             .into_iter()
             .map(|(stretch, weight)| (weight, humps.within(stretch)))
@@ -117,9 +131,20 @@ impl Lengths {
         self.ends.push_back(stretch);
     }
 
+    /// What one of the last `ended` ends weighs in the mean; the forgotten ones weigh nothing.
+    fn mean_weight(&self, ended: usize) -> f64 {
+        let fade = fade();
+        let known = self.ends.len().min(ended);
+        if known == 0 {
+            return 1.0;
+        }
+        let sum = (1.0 - fade.powf(known as f64)) / (1.0 - fade);
+        sum / ended as f64
+    }
+
     /// Each stretch once, with the weights of all its ends.
     fn weighted(&self) -> BTreeMap<Stretch, f64> {
-        let fade = 0.5_f64.powf(1.0 / HALF_LIFE);
+        let fade = fade();
         let mut weight = 1.0;
         let mut weights = BTreeMap::new();
         for stretch in self.ends.iter().rev() {
@@ -196,6 +221,11 @@ impl Humps {
         }
         mixture
     }
+}
+
+/// What an end weighs, of what the next one weighs.
+fn fade() -> f64 {
+    0.5_f64.powf(1.0 / HALF_LIFE)
 }
 
 /// Where an age lies among the edges.
@@ -421,6 +451,32 @@ mod tests {
         }
         let after = learned.curve().done_by(seconds(200.0));
         assert!(before > 0.95 && after < 0.6, "{before} {after}");
+    }
+
+    #[test]
+    fn jobs_that_still_run_say_that_those_which_ended_were_the_short_ones() {
+        // All began together, and half of them are over: more than are remembered.
+        for many in [200, 1_500] {
+            let mut learned = Lengths::expecting(seconds(100.0));
+            let mut ends = lengths(60.0, 0.4, many);
+            ends.sort_by(f64::total_cmp);
+            let (over, open) = ends.split_at(many / 2);
+            for length in over {
+                learned.took(seconds(*length));
+            }
+            let running = vec![seconds(60.0); open.len()];
+            let alone = learned.curve();
+            let beside = learned.curve_beside(&running, over.len());
+            assert!(alone.done_by(seconds(60.0)) > 0.9);
+            check(&beside, 60.0, 0.5, 0.06);
+            check(&beside, 40.0, 0.15, 0.06);
+            check(&beside, 30.0, 0.04, 0.06);
+            assert!(beside.done_by(seconds(90.0)) < 0.9);
+        }
+        let none = Lengths::expecting(seconds(30.0));
+        assert_eq!(none.curve_beside(&[], 9), none.curve());
+        let unseen = none.curve_beside(&[seconds(60.0); 9], 0);
+        assert!(unseen.done_by(seconds(60.0)) < 0.2);
     }
 
     #[test]

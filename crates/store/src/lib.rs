@@ -28,6 +28,7 @@ mod open;
 #[doc(hidden)]
 pub mod planted;
 mod refusals;
+mod running;
 mod server;
 mod sessions;
 mod sql;
@@ -51,5 +52,6 @@ pub use model::*;
 pub use money::Sums;
 pub use open::{Options, Synchronous};
 pub use refusals::{BatchRefusals, RefusalsChange};
+pub use running::Running;
 pub use server::{AnotherServer, ServerIdentity, ServerReport};
 pub use watch::Watch;

@@ -238,6 +238,9 @@ impl<'a> Asking<'a> {
             .map(|one| one.prospect.account.name.clone())
             .collect();
         let since = counted_since(first, self.now);
+        let running = self.store.running(&names).await?;
+        let first = running.iter().map(|one| one.submitted_at).min();
+        let first = first.unwrap_or(self.now);
         let known = Known {
             lengths: self.store.learned_lengths(&names).await?,
             sent: self
@@ -245,6 +248,8 @@ impl<'a> Asking<'a> {
                 .requests_sent(std::slice::from_ref(&first.lane), since)
                 .await?,
             accepted: self.store.accepted_since(&names, since).await?,
+            accepted_beside: self.store.accepted_since(&names, first).await?,
+            running,
             paces: paces::thousandths(self.store, first, self.now).await?,
         };
         let prospects: Vec<Prospect<'_>> =
