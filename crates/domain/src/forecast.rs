@@ -69,11 +69,6 @@ pub struct Lasted {
     pub age: Duration,
 }
 
-/// How likely it is that the last of several jobs is done by then: even odds, or a good or bad day.
-const EVEN: f64 = 0.5;
-const LUCKY: f64 = 0.1;
-const UNLUCKY: f64 = 0.95;
-
 /// Which of the possible ends is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Luck {
@@ -164,6 +159,19 @@ fn rate(windows: &[Used], answer: Duration) -> f64 {
     rates.fold(f64::INFINITY, f64::min)
 }
 
+impl Luck {
+    /// How likely the last of several jobs is done by then; and the share of lengths beyond which none is
+    /// thought of: what takes longer than all but a few is seen too rarely to be known, and most providers
+    /// end such jobs.
+    fn odds(self) -> (f64, f64) {
+        match self {
+            Self::Good => (0.1, 0.95),
+            Self::Usual => (0.5, 0.99),
+            Self::Bad => (0.95, 1.0),
+        }
+    }
+}
+
 impl Flow {
     fn of(load: &Load, narrows: &Narrows) -> Self {
         let requests = rate(&narrows.submits, narrows.answer);
@@ -243,12 +251,7 @@ impl Flow {
         let length = load.lengths.age_at(share);
         let left = match luck {
             _ if load.pending == 0 && !load.lasted.is_empty() => {
-                let odds = match luck {
-                    Luck::Good => LUCKY,
-                    Luck::Usual => EVEN,
-                    Luck::Bad => UNLUCKY,
-                };
-                all_done_after(&load.lasted, &load.lengths, odds)
+                all_done_after(&load.lasted, &load.lengths, luck)
             }
             // Jobs that run already are somewhere in the middle.
             Luck::Good if load.pending == 0 => Duration::ZERO,
@@ -259,12 +262,14 @@ impl Flow {
     }
 }
 
-/// How long it takes until all of these are done, with these odds: each by what is left of its length.
-fn all_done_after(lasted: &[Lasted], lengths: &Curve, odds: f64) -> Duration {
+/// How long it takes until all of these are done, each by what is left of its length.
+fn all_done_after(lasted: &[Lasted], lengths: &Curve, luck: Luck) -> Duration {
+    let (odds, whole) = luck.odds();
+    let done_by = |age: Duration| (lengths.done_by(age) / whole).min(1.0);
     let likely = |left: Duration| -> f64 {
         let done = lasted.iter().map(|job| {
-            let seen = lengths.done_by(job.seen).min(1.0 - 1e-9);
-            (lengths.done_by(job.age + left) - seen) / (1.0 - seen)
+            let seen = done_by(job.seen).min(1.0 - 1e-9);
+            (done_by(job.age + left) - seen) / (1.0 - seen)
         });
         done.product()
     };

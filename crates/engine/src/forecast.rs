@@ -15,6 +15,7 @@ use store::{Accepted, LearnedLengths, RequestsSent, Running};
 use crate::account::Account;
 use crate::read::worth;
 use running::Alive;
+pub use running::counted_beside;
 
 /// From so many jobs on that are over, what they were asked about says more than a plan.
 const TELLING: f64 = 20.0;
@@ -69,7 +70,7 @@ pub struct Known {
     pub accepted: Vec<Accepted>,
     /// Jobs that are being made.
     pub running: Vec<Running>,
-    /// What was accepted since the first of these began.
+    /// What was accepted since [`counted_beside`].
     pub accepted_beside: Vec<Accepted>,
     /// Thousandths of the rolling windows that are used, by group; a group that is not named: all.
     pub paces: BTreeMap<String, u32>,
