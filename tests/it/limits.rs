@@ -4,7 +4,7 @@
 //!
 //! `VITRINE_LIMIT_KILLS` says how often a worker is killed (a hundred by hand), `VITRINE_SEED` repeats the moments.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sandbox::{Options, Provider, RequestEntry, Verb, Violation};
@@ -140,6 +140,41 @@ fn fullest(shop: &Shop, counts: impl Fn(&RequestEntry) -> bool, limit: u32) -> u
     most
 }
 
+/// No rule was broken. A job is asked about again after its end was told only where the telling was lost: a process
+/// that died, or lost its lane, between the answer and its own commit. Then the ledger has that request without
+/// an answer. The sandbox cannot know: here it hands its answers to the slow way, whoever lives behind it.
+async fn rules_are_kept(shop: &Shop) {
+    let lost = "select coalesce(i.remote_id, d.remote_id) as remote_id, count(*) as n from requests r \
+        left join image_generations i on r.kind = 'image' and i.id = r.job_id \
+        left join descriptions d on r.kind = 'description' and d.id = r.job_id \
+        where r.verb = 'status' and r.http_status is null and (i.remote_id is not null or d.remote_id is not null) \
+        group by 1";
+    let mut lost: BTreeMap<String, i64> = (shop.rows(lost).await.iter())
+        .map(|row| {
+            (
+                row["remote_id"].as_str().unwrap().to_owned(),
+                row["n"].as_i64().unwrap(),
+            )
+        })
+        .collect();
+    for entry in shop.requests() {
+        assert_ne!(entry.status, 429, "{entry:#?}");
+        for broken in &entry.violations {
+            assert_eq!(*broken, Violation::PollAfterTerminal, "{entry:#?}");
+            let left = lost.entry(entry.jobs[0].clone()).or_default();
+            *left -= 1;
+            assert!(
+                *left >= 0,
+                "its end was written down, and it is asked again: {entry:#?}"
+            );
+            println!(
+                "{}: its end was told to a process that did not live to write it down",
+                entry.jobs[0]
+            );
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_workers_that_are_killed_never_fill_a_window_of_two_accounts_on_one_key() {
     let kills = std::env::var("VITRINE_LIMIT_KILLS").ok();
@@ -170,14 +205,7 @@ async fn three_workers_that_are_killed_never_fill_a_window_of_two_accounts_on_on
     for worker in workers {
         assert_eq!(worker.end("TERM").code, Some(0));
     }
-    // An end that was told to a process that died is asked for again: that is no limit's matter.
-    for entry in shop.requests() {
-        let limited = entry
-            .violations
-            .iter()
-            .any(|it| matches!(it, Violation::RateLimit(_)));
-        assert!(entry.status != 429 && !limited, "{entry:#?}");
-    }
+    rules_are_kept(&shop).await;
     let mut paid = BTreeSet::new();
     for job in shop.remote_jobs() {
         let name = job

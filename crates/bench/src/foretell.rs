@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{Status, Timestamp};
 use engine::Account;
-use engine::forecast::{Asked, Forecast, Known, Prospect, counted_since, forecast};
+use engine::forecast::{Asked, Forecast, Known, Prospect, counted_beside, counted_since, forecast};
 use store::Store;
 
 use crate::error::BenchError;
@@ -18,12 +18,16 @@ pub(crate) async fn said(
 ) -> Result<Option<Forecast>, BenchError> {
     let names = [account.name.clone()];
     let since = counted_since(account, now);
+    let running = store.running(&names).await?;
+    let beside = counted_beside(&running, now);
     let known = Known {
         lengths: store.learned_lengths(&names).await?,
         sent: store
             .requests_sent(std::slice::from_ref(&account.lane), since)
             .await?,
         accepted: store.accepted_since(&names, since).await?,
+        accepted_beside: store.accepted_since(&names, beside).await?,
+        running,
         ..Known::default()
     };
     let mut prospect = Prospect {

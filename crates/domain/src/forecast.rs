@@ -50,12 +50,23 @@ pub struct Load {
     pub reads_each: f64,
     /// How long jobs take at the provider.
     pub lengths: Curve,
+    /// How long those have lasted that it has, as far as that is known.
+    pub lasted: Vec<Lasted>,
     /// How late the end of a job is known while requests are short.
     pub late: Duration,
     /// How late it is known at the end of the work, when there are enough.
     pub last_late: Duration,
     /// Jobs that may be with the provider at once.
     pub most_running: u64,
+}
+
+/// A job that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lasted {
+    /// At this age it was not done.
+    pub seen: Duration,
+    /// So old it is now.
+    pub age: Duration,
 }
 
 /// Which of the possible ends is meant.
@@ -148,6 +159,19 @@ fn rate(windows: &[Used], answer: Duration) -> f64 {
     rates.fold(f64::INFINITY, f64::min)
 }
 
+impl Luck {
+    /// How likely the last of several jobs is done by then; and the share of lengths beyond which none is
+    /// thought of: what takes longer than all but a few is seen too rarely to be known, and most providers
+    /// end such jobs.
+    fn odds(self) -> (f64, f64) {
+        match self {
+            Self::Good => (0.1, 0.95),
+            Self::Usual => (0.5, 0.99),
+            Self::Bad => (0.95, 1.0),
+        }
+    }
+}
+
 impl Flow {
     fn of(load: &Load, narrows: &Narrows) -> Self {
         let requests = rate(&narrows.submits, narrows.answer);
@@ -226,6 +250,9 @@ impl Flow {
         };
         let length = load.lengths.age_at(share);
         let left = match luck {
+            _ if load.pending == 0 && !load.lasted.is_empty() => {
+                all_done_after(&load.lasted, &load.lengths, luck)
+            }
             // Jobs that run already are somewhere in the middle.
             Luck::Good if load.pending == 0 => Duration::ZERO,
             Luck::Usual if load.pending == 0 => length / 2,
@@ -233,6 +260,30 @@ impl Flow {
         };
         left + load.last_late + narrows.answer * 2
     }
+}
+
+/// How long it takes until all of these are done, each by what is left of its length.
+fn all_done_after(lasted: &[Lasted], lengths: &Curve, luck: Luck) -> Duration {
+    let (odds, whole) = luck.odds();
+    let done_by = |age: Duration| (lengths.done_by(age) / whole).min(1.0);
+    let likely = |left: Duration| -> f64 {
+        let done = lasted.iter().map(|job| {
+            let seen = done_by(job.seen).min(1.0 - 1e-9);
+            (done_by(job.age + left) - seen) / (1.0 - seen)
+        });
+        done.product()
+    };
+    // To a thousandth of the longest that any of them takes.
+    let (mut short, mut long) = (Duration::ZERO, lengths.age_at(1.0));
+    while long > short + long / 1_000 {
+        let middle = (short + long) / 2;
+        if likely(middle) < odds {
+            short = middle;
+        } else {
+            long = middle;
+        }
+    }
+    long
 }
 
 /// A calendar window in jobs.
@@ -289,6 +340,7 @@ mod tests {
             submits_each: 1.0,
             reads_each,
             lengths: Lengths::expecting(Duration::from_secs(30)).curve(),
+            lasted: Vec::new(),
             late: Duration::from_secs(15),
             last_late: Duration::from_secs(5),
             most_running: 1_000,
@@ -407,6 +459,41 @@ mod tests {
                 .map(|luck| finishes_after(&work, &shared(15), luck, now).unwrap());
             assert!(good < usual && usual < bad, "{good:?} {usual:?} {bad:?}");
         }
+    }
+
+    #[test]
+    fn what_runs_ends_when_the_last_of_it_does_by_what_is_left_of_its_length() {
+        let now = Timestamp::default();
+        let running = |lasted: Vec<(u64, u64)>, luck| {
+            let lasted = lasted.into_iter().map(|(seen, age)| Lasted {
+                seen: Duration::from_secs(seen),
+                age: Duration::from_secs(age),
+            });
+            let lasted: Vec<Lasted> = lasted.collect();
+            let work = Load {
+                running: lasted.len() as u64,
+                lasted,
+                last_late: Duration::ZERO,
+                ..load(0, 0.0)
+            };
+            let after = finishes_after(&work, &shared(15), luck, now).unwrap();
+            after.as_secs_f64()
+        };
+        // Lengths are thought to lie around 30 s.
+        let fresh = running(vec![(0, 0)], Luck::Usual);
+        assert!((28.0..32.0).contains(&fresh), "{fresh}");
+        let later = running(vec![(10, 10)], Luck::Usual);
+        assert!((18.0..fresh - 5.0).contains(&later), "{later}");
+        // Nobody has asked for long: it is as good as over.
+        let unheard = running(vec![(10, 300)], Luck::Usual);
+        assert!(unheard < 1.0, "{unheard}");
+        let many = running(vec![(10, 10); 100], Luck::Usual);
+        assert!(many > later * 2.0, "{many}");
+        let (good, bad) = (
+            running(vec![(10, 10); 100], Luck::Good),
+            running(vec![(10, 10); 100], Luck::Bad),
+        );
+        assert!(good < many && many < bad, "{good} {many} {bad}");
     }
 
     #[test]

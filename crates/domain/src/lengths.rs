@@ -32,8 +32,17 @@ const HALF_LIFE: f64 = 240.0;
 /// from its middle is taken for jobs that end between two humps, and is asked for there.
 const HUMP_SPREAD: f64 = 0.2;
 
+/// The same as a spread: a logistic distribution's is its scale times pi over the root of three.
+const HUMP_SPREAD: f64 = HUMP_SCALE * 1.813_8;
+
+/// A mixture is never narrower than this.
+const LEAST_SPREAD: f64 = 0.05;
+
 /// Humps stand this many edges apart: about their own spread.
 const HUMPS_APART: usize = 4;
+
+/// For each job that runs, so many ends at the most are counted that are not remembered any more.
+const MOST_FORGOTTEN: usize = 4;
 
 /// The first guess counts as much as so many ends. More of it hides what is learned, less of it lets the
 /// first few ends decide alone.
@@ -96,9 +105,39 @@ impl Lengths {
     /// What they say together.
     #[must_use]
     pub fn curve(&self) -> Curve {
+        self.curve_beside(&[], 0)
+    }
+
+    /// What they say together with jobs that still run, by the ages at which they were not done. While jobs that
+    /// began together end one after the other, those that ended are the short ones: alone they would say that
+    /// all are short. `ended` of them are over since most of those that run began: they weigh the same, and
+    /// those of them that are forgotten were the first to end, the shortest.
+    #[must_use]
+    pub fn curve_beside(&self, running: &[Duration], ended: usize) -> Curve {
         let humps = Humps::new();
-        let guess = humps.guess(self.expected_millis as f64 / 1_000.0);
-        let stretches = self.weighted();
+        let expected = self.expected_millis as f64 / 1_000.0;
+        let mut law = Law {
+            middle: (expected.max(FIRST_SECONDS) / FIRST_SECONDS).ln(),
+            spread: GUESS_SPREAD,
+        };
+        let mut stretches = self.weighted(ended);
+        for age in running {
+            let lasted = (nearest_edge(*age).min(LAST_EDGE - 1), LAST_EDGE);
+            *stretches.entry(lasted).or_default() += 1.0;
+        }
+        if let Some(short) = self.short(ended) {
+            let forgotten = ended.saturating_sub(self.ends.len());
+            // One job that never ends is no reason to think that all before it were short.
+            let forgotten = forgotten.min(running.len() * MOST_FORGOTTEN);
+            *stretches.entry((0, short)).or_default() += forgotten as f64;
+        }
+        if !running.is_empty() {
+            // How long the longest take is guessed by the ends that there are; humps are wide themselves.
+            law = law.fitted(&stretches);
+            let of_humps = (law.spread.powi(2) - HUMP_SPREAD.powi(2)).max(0.0);
+            law.spread = of_humps.sqrt().max(LEAST_SPREAD);
+        }
+        let guess = humps.guess(law);
         let parts: Vec<(f64, Vec<f64>)> = stretches
             .into_iter()
             .map(|(stretch, weight)| (weight, humps.within(stretch)))
@@ -117,16 +156,26 @@ impl Lengths {
         self.ends.push_back(stretch);
     }
 
-    /// Each stretch once, with the weights of all its ends.
-    fn weighted(&self) -> BTreeMap<Stretch, f64> {
+    /// Each stretch once, with the weights of all its ends; the last `ended` of them weigh the same.
+    fn weighted(&self, ended: usize) -> BTreeMap<Stretch, f64> {
         let fade = 0.5_f64.powf(1.0 / HALF_LIFE);
         let mut weight = 1.0;
         let mut weights = BTreeMap::new();
-        for stretch in self.ends.iter().rev() {
+        for (nth, stretch) in self.ends.iter().rev().enumerate() {
             *weights.entry(*stretch).or_default() += weight;
-            weight *= fade;
+            if nth >= ended {
+                weight *= fade;
+            }
         }
         weights
+    }
+
+    /// One in twenty of the last `ended` ends lies below this edge.
+    fn short(&self, ended: usize) -> Option<u16> {
+        let last = self.ends.iter().rev().take(ended);
+        let mut edges: Vec<u16> = last.map(|(_, high)| *high).collect();
+        edges.sort_unstable();
+        edges.get(edges.len() / 20).copied()
     }
 }
 
@@ -184,11 +233,10 @@ impl Humps {
         self.middles.iter().map(share).collect()
     }
 
-    /// A lognormal mixture around this length.
-    fn guess(&self, median_seconds: f64) -> Vec<f64> {
-        let middle = (median_seconds.max(FIRST_SECONDS) / FIRST_SECONDS).ln();
+    /// A mixture by this law.
+    fn guess(&self, law: Law) -> Vec<f64> {
         let density = |edge: &u16| {
-            let away = (f64::from(*edge) * RATIO.ln() - middle) / GUESS_SPREAD;
+            let away = (f64::from(*edge) * RATIO.ln() - law.middle) / law.spread;
             (-0.5 * away * away).exp()
         };
         let mut mixture: Vec<f64> = self.middles.iter().map(density).collect();
@@ -197,6 +245,63 @@ impl Humps {
             *part *= GUESS_WEIGHT / whole;
         }
         mixture
+    }
+}
+
+/// A lognormal distribution, in logarithms of multiples of the first edge.
+#[derive(Debug, Clone, Copy)]
+struct Law {
+    middle: f64,
+    spread: f64,
+}
+
+impl Law {
+    /// The most likely one behind these stretches, with this one as the first guess (expectation and
+    /// maximisation in turn).
+    fn fitted(self, stretches: &BTreeMap<Stretch, f64>) -> Self {
+        let mut law = self;
+        for _ in 0..STEPS {
+            let away = (self.middle - law.middle).powi(2) + self.spread.powi(2);
+            let mut sums = (
+                GUESS_WEIGHT,
+                GUESS_WEIGHT * self.middle,
+                GUESS_WEIGHT * away,
+            );
+            for (stretch, weight) in stretches {
+                let (mean, square) = law.within(*stretch);
+                sums.0 += weight;
+                sums.1 += weight * mean;
+                sums.2 += weight * square;
+            }
+            law = Self {
+                middle: sums.1 / sums.0,
+                spread: (sums.2 / sums.0).sqrt().max(LEAST_SPREAD),
+            };
+        }
+        law
+    }
+
+    /// Of what lies in a stretch: its mean, and the mean square of its distance from the middle.
+    fn within(self, (low, high): Stretch) -> (f64, f64) {
+        let at = |edge: u16| f64::from(edge) * RATIO.ln();
+        let (edge, side) = match (low, high) {
+            (_, LAST_EDGE..) => (at(low), 1.0),
+            (0, _) => (at(high), -1.0),
+            _ => {
+                let mean = (at(low) + at(high)) / 2.0;
+                return (mean, (mean - self.middle).powi(2));
+            }
+        };
+        // One end is open: what lies beyond the other one.
+        let away = (edge - self.middle) / self.spread * side;
+        let density = (-0.5 * away * away).exp() / std::f64::consts::TAU.sqrt();
+        // The normal distribution to two parts in ten thousand.
+        let beyond = 1.0 / (1.0 + (1.5976 * away + 0.070_566 * away.powi(3)).exp());
+        let pull = (density / beyond.max(1e-12)).max(away);
+        (
+            self.middle + side * self.spread * pull,
+            self.spread.powi(2) * (1.0 + away * pull),
+        )
     }
 }
 
@@ -423,6 +528,43 @@ mod tests {
         }
         let after = learned.curve().done_by(seconds(200.0));
         assert!(before > 0.95 && after < 0.6, "{before} {after}");
+    }
+
+    #[test]
+    fn jobs_that_still_run_say_that_those_which_ended_were_the_short_ones() {
+        // All began together, and half of them are over: in the second case more than are remembered.
+        for many in [200, 1_500] {
+            let mut learned = Lengths::expecting(seconds(60.0));
+            let mut ends = lengths(60.0, 0.4, many);
+            ends.sort_by(f64::total_cmp);
+            let (over, open) = ends.split_at(many / 2);
+            for length in over {
+                learned.took(seconds(*length));
+            }
+            let running = vec![seconds(60.0); open.len()];
+            let beside = learned.curve_beside(&running, over.len());
+            assert!(learned.curve().done_by(seconds(70.0)) > 0.8);
+            check(&beside, 60.0, 0.5, 0.05);
+            check(&beside, 40.0, 0.15, 0.05);
+            check(&beside, 90.0, 0.86, 0.06);
+            check(&beside, 152.0, 0.985, 0.03);
+        }
+        // What is spread wider by the ends that there are has longer ones to come.
+        let longest = |spread: f64| {
+            let mut learned = Lengths::expecting(seconds(60.0));
+            let mut ends = lengths(60.0, spread, 300);
+            ends.sort_by(f64::total_cmp);
+            for length in &ends[..150] {
+                learned.took(seconds(*length));
+            }
+            let beside = learned.curve_beside(&[seconds(60.0); 150], 150);
+            beside.age_at(0.99).as_secs_f64()
+        };
+        assert!(longest(0.25) < longest(0.4) && longest(0.4) * 1.3 < longest(0.6));
+        let none = Lengths::expecting(seconds(30.0));
+        assert_eq!(none.curve_beside(&[], 9), none.curve());
+        let unseen = none.curve_beside(&[seconds(60.0); 9], 0);
+        assert!(unseen.done_by(seconds(60.0)) < 0.2);
     }
 
     #[test]

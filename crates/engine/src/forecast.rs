@@ -2,16 +2,20 @@
 //! what the ledger says was sent lately. The arithmetic is [`domain::forecast`]; here is what it is fed
 //! with. Nothing here is part of a step: it reads nothing, writes nothing, and can be asked at any time.
 
+mod running;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use domain::forecast::{Load, Luck, Narrows, Used, finishes_after};
-use domain::{Curve, Demand, Lengths, Pace, Plan, Provider, Shape, Timestamp, Window};
+use domain::{Curve, Demand, Pace, Plan, Provider, Shape, Timestamp, Window};
 use providers::Phase;
-use store::{Accepted, LearnedLengths, RequestsSent};
+use store::{Accepted, LearnedLengths, RequestsSent, Running};
 
 use crate::account::Account;
-use crate::read::{expected, worth};
+use crate::read::worth;
+use running::Alive;
+pub use running::counted_beside;
 
 /// From so many jobs on that are over, what they were asked about says more than a plan.
 const TELLING: f64 = 20.0;
@@ -64,6 +68,10 @@ pub struct Known {
     pub sent: Vec<RequestsSent>,
     /// What was accepted since then.
     pub accepted: Vec<Accepted>,
+    /// Jobs that are being made.
+    pub running: Vec<Running>,
+    /// What was accepted since [`counted_beside`].
+    pub accepted_beside: Vec<Accepted>,
     /// Thousandths of the rolling windows that are used, by group; a group that is not named: all.
     pub paces: BTreeMap<String, u32>,
 }
@@ -121,7 +129,10 @@ pub fn forecast(
                 .map(|other| Share::of(other, one, known, case))
                 .collect();
             let own = shares.get(nth)?;
-            let whole = together(own, &shares)?;
+            let whole = Load {
+                lasted: Alive::of(one.account, known).lasted(now),
+                ..together(own, &shares)?
+            };
             let narrows = narrows(one.account, known);
             let luck = case.luck();
             let all = finishes_after(&whole, &narrows, luck, now)?;
@@ -199,7 +210,8 @@ struct Share<'a> {
 impl<'a> Share<'a> {
     fn of(other: &Prospect<'a>, one: &Prospect<'_>, known: &Known, case: Case) -> Self {
         let account = other.account;
-        let (curve, learned) = lengths(other, known, case);
+        let alive = Alive::of(account, known);
+        let (curve, learned) = lengths(other, &alive, case);
         let pending = jobs_of(other).min(jobs_of(one)) as f64;
         let running = other.running.min(one.running.max(jobs_of(one))) as f64;
         let batch = account.policy.batch_size.max(1) as f64;
@@ -259,6 +271,7 @@ fn together(own: &Share<'_>, shares: &[Share<'_>]) -> Option<Load> {
         // Half a length late under a backlog, by the price of a question.
         late: if shared { lengths.mean() / 2 } else { floor },
         lengths,
+        lasted: Vec::new(),
         last_late: floor,
         most_running: shares
             .iter()
@@ -268,31 +281,23 @@ fn together(own: &Share<'_>, shares: &[Share<'_>]) -> Option<Load> {
 }
 
 /// How long the jobs of a prospect take, and whether that was learned for all of them.
-fn lengths(prospect: &Prospect<'_>, known: &Known, case: Case) -> (Curve, bool) {
-    let account = prospect.account;
-    let own = known
-        .lengths
-        .iter()
-        .filter(|row| row.account == account.name && row.lengths.seen() > 0);
-    let own: Vec<&LearnedLengths> = own.collect();
-    let guess = || Lengths::expecting(case.unlearned(expected(account))).curve();
-    let mut learned = true;
+fn lengths(prospect: &Prospect<'_>, alive: &Alive<'_>, case: Case) -> (Curve, bool) {
+    let kinds = alive.kinds();
+    let asked = if prospect.pending.is_empty() {
+        &kinds
+    } else {
+        &prospect.pending
+    };
+    let mut learned = !asked.is_empty();
     let mut parts = Vec::new();
-    for asked in &prospect.pending {
+    for asked in asked {
         let model = asked.model.as_deref().unwrap_or_default();
-        let found = own
-            .iter()
-            .find(|row| row.operation == asked.operation && row.model == model);
-        learned &= found.is_some();
-        let curve = found.map_or_else(guess, |row| row.lengths.curve());
+        let (curve, known) = alive.curve(&asked.operation, model, case);
+        learned &= known;
         parts.push((asked.jobs as f64, curve));
     }
-    if parts.is_empty() {
-        learned = !own.is_empty();
-        parts.extend(own.iter().map(|row| (1.0, row.lengths.curve())));
-    }
-    let curve = Curve::mixed(&parts).unwrap_or_else(guess);
-    (curve, learned)
+    let guess = || alive.curve("", "", case).0;
+    (Curve::mixed(&parts).unwrap_or_else(guess), learned)
 }
 
 /// How many requests beside its submit a job takes: as planned, or fewer where the ledger shows that the

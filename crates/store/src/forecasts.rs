@@ -111,11 +111,13 @@ statements! {
     REQUESTS_SENT: Sql = Sql {
         sqlite: "select json_object('lane', lane, 'account', account, 'endpoints', endpoints, 'quota', quota, \
               'submits', sum(verb = 'submit'), 'requests', count(*), \
+              'exported_at', max(case when verb = 'export' and http_status = 200 then answered_at end), \
               'answer_ms', cast(avg((julianday(answered_at) - julianday(sent_at)) * 86400000.0) as integer)) \
             from requests where lane in (select value from json_each(?1)) and answered_at >= ?2 \
             group by lane, account, endpoints, quota",
         postgres: "select row_to_json(r)::text from (select lane, account, endpoints, quota, \
               count(*) filter (where verb = 'submit') as submits, count(*) as requests, \
+              max(answered_at) filter (where verb = 'export' and http_status = 200) as exported_at, \
               avg(extract(epoch from answered_at - sent_at) * 1000)::bigint as answer_ms \
             from requests where lane in (select jsonb_array_elements_text($1::jsonb)) \
               and answered_at >= $2::timestamptz \
@@ -222,6 +224,8 @@ pub struct RequestsSent {
     pub requests: i64,
     /// The mean time from request to answer.
     pub answer_ms: i64,
+    /// The last list of all that is done.
+    pub exported_at: Option<Timestamp>,
 }
 
 /// Jobs of an account that were accepted.

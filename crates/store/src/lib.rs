@@ -29,6 +29,7 @@ mod open;
 #[doc(hidden)]
 pub mod planted;
 mod refusals;
+mod running;
 mod server;
 mod sessions;
 mod sql;
@@ -53,5 +54,6 @@ pub use money::Sums;
 pub use news::News;
 pub use open::{Options, Synchronous};
 pub use refusals::{BatchRefusals, RefusalsChange};
+pub use running::Running;
 pub use server::{AnotherServer, ServerIdentity, ServerReport};
 pub use watch::Watch;

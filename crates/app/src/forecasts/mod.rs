@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use domain::{JobKind, Provider, Status, Timestamp};
 use engine::Account;
-use engine::forecast::{Asked, Forecast, Known, Prospect, counted_since, forecast};
+use engine::forecast::{Asked, Forecast, Known, Prospect, counted_beside, counted_since, forecast};
 use serde::Serialize;
 use store::{ForecastRow, LaneKey, OpenWork, Store, StoreError};
 
@@ -238,6 +238,8 @@ impl<'a> Asking<'a> {
             .map(|one| one.prospect.account.name.clone())
             .collect();
         let since = counted_since(first, self.now);
+        let running = self.store.running(&names).await?;
+        let beside = counted_beside(&running, self.now);
         let known = Known {
             lengths: self.store.learned_lengths(&names).await?,
             sent: self
@@ -245,6 +247,8 @@ impl<'a> Asking<'a> {
                 .requests_sent(std::slice::from_ref(&first.lane), since)
                 .await?,
             accepted: self.store.accepted_since(&names, since).await?,
+            accepted_beside: self.store.accepted_since(&names, beside).await?,
+            running,
             paces: paces::thousandths(self.store, first, self.now).await?,
         };
         let prospects: Vec<Prospect<'_>> =

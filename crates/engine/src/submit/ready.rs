@@ -144,6 +144,12 @@ impl Engine {
             let left = room.get_mut(&one.account.name).filter(|left| **left > 0);
             left.map(|left| *left -= 1).is_some()
         });
+        if self.leave_to_refusals(key, &mut ready)
+            && let Some(lane) = self.lanes.get_mut(key)
+        {
+            // They are still there when an answer made room.
+            lane.idle_until = None;
+        }
         Ok((ready, full))
     }
 

@@ -53,6 +53,7 @@ fn twenty_refusals_in_a_row_pause_a_batch_for_good_and_only_that() {
     for (size, chances) in [
         (1, Chances::none()),
         (4, Chances::none()),
+        (10, Chances::none()),
         (1, Chances::crashes()),
     ] {
         let crashes = chances.rate > 0;
@@ -64,8 +65,8 @@ fn twenty_refusals_in_a_row_pause_a_batch_for_good_and_only_that() {
             "batches of {size}, {} crashes: {failed} failed, {waiting} wait, {doubts} in doubt",
             summary.crash_points()
         );
-        // What was on the wire with the twentieth is refused too.
-        assert!((20..=20 + 4 * size).contains(&failed), "{failed} failed");
+        // No job of it was on the wire that would have been the twenty-first.
+        assert!(failed == 20 || crashes && failed < 25, "{failed} failed");
         // A refusal that nobody lived to hear is in doubt, and counts for nothing.
         assert!(crashes || doubts == 0, "{doubts} in doubt");
         assert_eq!(

@@ -130,6 +130,40 @@ fn while_polls_fail_one_tries_now_and_then_and_submits_go_on() {
 }
 
 #[test]
+fn a_read_that_tries_takes_its_place_in_the_budget() {
+    let faults = at_productai(
+        Some(Verb::Poll),
+        When::Share(1.0),
+        FaultKind::ErrorBefore(500),
+    );
+    // Enough submits to fill each minute, so that a read too many would be the sixteenth request.
+    let summary = World::of(35)
+        .rows(rows::some(0, 150, 0))
+        .accounts(|accounts| {
+            for account in accounts {
+                account.policy.max_running = 1_000;
+            }
+        })
+        .faults(faults)
+        .end(HOUR)
+        .play(Chances::none());
+    let (all, polls) = (
+        arrivals(&summary, None),
+        arrivals(&summary, Some(Verb::Poll)),
+    );
+    // The first five open the breaker; what was on the wire with them may follow.
+    let tries = polls.iter().filter(|at| **at > polls[4] + MINUTE / 6);
+    let until = |at: &i64| {
+        let minute = at - MINUTE + 1..=*at;
+        all.iter().filter(|other| minute.contains(other)).count()
+    };
+    let full: Vec<usize> = tries.map(until).collect();
+    println!("requests in the minutes that end with one that tries: {full:?}");
+    assert!(full.iter().any(|count| *count >= 14), "{full:?}");
+    assert!(busiest(&all) <= 15, "{} in a minute", busiest(&all));
+}
+
+#[test]
 fn after_an_outage_everything_completes_and_no_breaker_is_left_open() {
     for chances in [Chances::none(), Chances::crashes()] {
         for verb in [Some(Verb::Poll), None] {

@@ -1,5 +1,7 @@
 //! What the whole engine makes of ProductAI's 15 requests a minute, in virtual time against the sandbox:
-//! the numbers of the study, with delays on the wire. `VITRINE_PACE_JOBS` asks for more jobs.
+//! the numbers of the study, with delays on the wire. The first forty jobs or so are asked about before anybody knows
+//! how long they take, which costs about 12 requests beside: 60 jobs take 2.38 each, 200 take 2.25, 600 take 2.20.
+//! `VITRINE_PACE_JOBS` asks for more jobs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use crate::world::World;
 
 fn jobs() -> usize {
     let asked = std::env::var("VITRINE_PACE_JOBS").ok();
-    asked.and_then(|jobs| jobs.parse().ok()).unwrap_or(60)
+    asked.and_then(|jobs| jobs.parse().ok()).unwrap_or(200)
 }
 
 /// Seconds from the end of each job to its result here, sorted.
@@ -79,9 +81,9 @@ fn backlog(slow_share: f64) -> Summary {
 #[test]
 fn a_backlog_is_worked_off_with_little_more_than_two_requests_a_job() {
     let (each, pace, mean) = report("lognormal", &backlog(0.0));
-    assert!(each <= 2.35 && pace >= 5.5 && mean <= 22.0);
+    assert!(each <= 2.3 && pace >= 6.4 && mean <= 20.0);
     let (each, pace, mean) = report("bimodal", &backlog(0.3));
-    assert!(each <= 2.75 && pace >= 4.0 && mean <= 28.0);
+    assert!(each <= 2.6 && pace >= 5.5 && mean <= 29.0);
 }
 
 #[test]

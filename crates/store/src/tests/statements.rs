@@ -18,6 +18,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
         crate::ledger::all(),
         crate::lengths::all(),
         crate::refusals::all(),
+        crate::running::all(),
         crate::clocks::all(),
         crate::migrations::all(),
         crate::money::all(),
