@@ -27,6 +27,7 @@ mod money;
 mod open;
 #[doc(hidden)]
 pub mod planted;
+mod products;
 mod refusals;
 mod server;
 mod sessions;
@@ -50,6 +51,7 @@ pub use migrations::SchemaState;
 pub use model::*;
 pub use money::Sums;
 pub use open::{Options, Synchronous};
+pub use products::ResultFilter;
 pub use refusals::{BatchRefusals, RefusalsChange};
 pub use server::{AnotherServer, ServerIdentity, ServerReport};
 pub use watch::Watch;
