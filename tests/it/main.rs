@@ -5,6 +5,7 @@ mod account;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod catalogs;
 mod crash;
 #[cfg(test)]
 mod database;

@@ -9,8 +9,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use domain::{JobId, JobKind, Status};
 
-pub(crate) use catalogs::{ExportArgs, ExportFormat, ExportRows, ImportArgs};
 use catalogs::{EXPORT_EXAMPLES, IMPORT_EXAMPLES};
+pub(crate) use catalogs::{ExportArgs, ExportFormat, ExportRows, ImportArgs};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -132,7 +132,13 @@ impl Catalog {
         match text.first_letter() {
             Some('<') => {
                 let feed = Feed::new(text).map_err(|error| broken(error, 0))?;
-                Self::of(Source::Feed(Box::new(feed)), Format::Google, mapping, None, 1)
+                Self::of(
+                    Source::Feed(Box::new(feed)),
+                    Format::Google,
+                    mapping,
+                    None,
+                    1,
+                )
             }
             Some('{') => {
                 let lines = JsonLines::new(Lines::new(text)).map_err(unread)?;
@@ -150,7 +156,11 @@ impl Catalog {
         let header = records.next_record().map_err(unread)?;
         let header = header.ok_or(CatalogError::Empty)?;
         records.expect_width(header.cells.len());
-        let names: Vec<String> = header.cells.iter().map(|name| columns::plain(name)).collect();
+        let names: Vec<String> = header
+            .cells
+            .iter()
+            .map(|name| columns::plain(name))
+            .collect();
         let format = Format::of(&names, &header.cells);
         let source = Source::Table(records, header.cells);
         Self::of(source, format, mapping, Some(delimiter), header.line)
@@ -224,12 +234,17 @@ impl Catalog {
     #[must_use]
     pub fn columns_of(&self, field: Field) -> Vec<String> {
         let places = self.reader.columns.places(field).iter();
-        places.map(|place| self.reader.column_name(Some(*place))).collect()
+        places
+            .map(|place| self.reader.column_name(Some(*place)))
+            .collect()
     }
 
     /// The next record, and under a header that has grown the columns anew.
     fn next_record(&mut self) -> Result<Option<Record>, CatalogError> {
-        let record = self.source.next_record().map_err(|error| broken(error, self.line))?;
+        let record = self
+            .source
+            .next_record()
+            .map_err(|error| broken(error, self.line))?;
         if self.source.header().len() > self.reader.header.len() {
             let header = self.source.header().to_vec();
             let mut columns = Columns::of(&header, self.format);

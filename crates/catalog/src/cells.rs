@@ -39,7 +39,13 @@ pub(crate) fn without_tags(html: &str) -> String {
         }
     }
     text.push_str(rest);
-    let entities = [("&nbsp;", " "), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'")];
+    let entities = [
+        ("&nbsp;", " "),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#39;", "'"),
+    ];
     for (entity, letter) in entities {
         text = text.replace(entity, letter);
     }

@@ -131,7 +131,10 @@ impl Columns {
         };
         let surest = |aliases: &[&str]| -> Vec<usize> {
             let found = aliases.iter().map(|alias| all(alias));
-            found.into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+            found
+                .into_iter()
+                .find(|found| !found.is_empty())
+                .unwrap_or_default()
         };
         let first = |aliases: &[&str]| surest(aliases).first().copied();
         let mut columns = Self {
@@ -217,13 +220,19 @@ impl Columns {
     /// How many fields were found.
     fn found(&self) -> usize {
         let fields = Field::ALL.into_iter();
-        fields.filter(|field| !self.places(*field).is_empty()).count()
+        fields
+            .filter(|field| !self.places(*field).is_empty())
+            .count()
     }
 }
 
 /// The names that are understood, for the message to somebody whose header names none of them.
 pub(crate) fn accepted() -> String {
-    format!("barcode: {}; name: {}", BARCODE.join(", "), TITLE.join(", "))
+    format!(
+        "barcode: {}; name: {}",
+        BARCODE.join(", "),
+        TITLE.join(", ")
+    )
 }
 
 /// The delimiter of a table that begins with these lines: the one whose header means most, then the
@@ -333,9 +342,27 @@ mod tests {
             ["SKU", "EAN", "Product Name", "Brand", "Image URL"],
             [" sku ", "  Variant Barcode", "TITLE", "Vendor", "Image Src"],
             ["Artikelnummer", "EAN-Code", "Bezeichnung", "Marke", "Bild"],
-            ["Référence", "Code-barres", "Désignation", "Marque", "url_image"],
-            ["Codice articolo", "Codice EAN", "Nome prodotto", "Marca", "Immagine"],
-            ["Referencia", "Código de barras", "Nombre", "Marca", "Imágenes"],
+            [
+                "Référence",
+                "Code-barres",
+                "Désignation",
+                "Marque",
+                "url_image",
+            ],
+            [
+                "Codice articolo",
+                "Codice EAN",
+                "Nome prodotto",
+                "Marca",
+                "Immagine",
+            ],
+            [
+                "Referencia",
+                "Código de barras",
+                "Nombre",
+                "Marca",
+                "Imágenes",
+            ],
             ["Artikelcode", "Streepjescode", "Naam", "Merk", "Afbeelding"],
             ["SKU", "Kod kreskowy", "Nazwa", "Marka", "Zdjęcie"],
             ["Артикул", "Штрихкод", "Название", "Бренд", "Изображение"],
@@ -368,15 +395,26 @@ mod tests {
 
     #[test]
     fn what_a_person_says_goes_before_the_names() {
-        let names: Vec<String> = ["ean", "Unser Code", "Foto 2", "foto"].map(str::to_owned).into();
+        let names: Vec<String> = ["ean", "Unser Code", "Foto 2", "foto"]
+            .map(str::to_owned)
+            .into();
         let mut columns = Columns::of(&names, Format::Table);
         columns.say(&names, " unser code", Field::Barcode).unwrap();
         columns.say(&names, "Foto 2", Field::Image).unwrap();
-        assert_eq!((columns.barcode.as_slice(), columns.images.as_slice()), (&[1][..], &[2, 3][..]));
+        assert_eq!(
+            (columns.barcode.as_slice(), columns.images.as_slice()),
+            (&[1][..], &[2, 3][..])
+        );
         assert!(columns.say(&names, "nothing", Field::Title).is_none());
         assert_eq!("GTIN".parse(), Ok(Field::Barcode));
         assert_eq!("name".parse(), Ok(Field::Title));
-        assert!("colour".parse::<Field>().unwrap_err().to_string().contains("write one of sku"));
+        assert!(
+            "colour"
+                .parse::<Field>()
+                .unwrap_err()
+                .to_string()
+                .contains("write one of sku")
+        );
     }
 
     #[test]

@@ -87,14 +87,20 @@ impl Feed {
             self.buffer.clear();
             let line = self.reader.get_ref().line();
             let event = self.reader.read_event_into(&mut self.buffer);
-            let malformed = |error: &dyn std::fmt::Display| FeedError::Malformed(line, error.to_string());
+            let malformed =
+                |error: &dyn std::fmt::Display| FeedError::Malformed(line, error.to_string());
             match (event, &mut item) {
                 (Err(quick_xml::Error::Io(error)), _) => {
-                    return Err(FeedError::Io(io::Error::new(error.kind(), error.to_string())));
+                    return Err(FeedError::Io(io::Error::new(
+                        error.kind(),
+                        error.to_string(),
+                    )));
                 }
                 (Err(error), _) => return Err(malformed(&error)),
                 (Ok(Event::Eof), None) => return Ok(None),
-                (Ok(Event::Eof), Some(_)) => return Err(malformed(&"the file ends within an item")),
+                (Ok(Event::Eof), Some(_)) => {
+                    return Err(malformed(&"the file ends within an item"));
+                }
                 (Ok(Event::Start(start)), None) => {
                     if matches!(local(start.name().as_ref()), "item" | "entry") {
                         let mut begun = Item::default();
@@ -149,11 +155,20 @@ impl Item {
     /// The member that ends here, if it is one of the item itself.
     fn close(&mut self) -> Option<(String, String)> {
         self.depth -= 1;
-        (self.depth == 0).then(|| (std::mem::take(&mut self.name), std::mem::take(&mut self.text)))
+        (self.depth == 0).then(|| {
+            (
+                std::mem::take(&mut self.name),
+                std::mem::take(&mut self.text),
+            )
+        })
     }
 }
 
-fn place_of(header: &mut Vec<String>, places: &mut HashMap<String, usize>, name: String) -> Option<usize> {
+fn place_of(
+    header: &mut Vec<String>,
+    places: &mut HashMap<String, usize>,
+    name: String,
+) -> Option<usize> {
     if let Some(place) = places.get(&name) {
         return Some(*place);
     }
@@ -186,10 +201,12 @@ fn local(name: &str) -> &str {
 
 /// What an entity means; those of HTML have no place in XML, and some shops write them all the same.
 fn letter(name: &str) -> String {
-    let number = name.strip_prefix('#').and_then(|number| match number.strip_prefix(['x', 'X']) {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => number.parse().ok(),
-    });
+    let number = name
+        .strip_prefix('#')
+        .and_then(|number| match number.strip_prefix(['x', 'X']) {
+            Some(hex) => u32::from_str_radix(hex, 16).ok(),
+            None => number.parse().ok(),
+        });
     if let Some(letter) = number.and_then(char::from_u32) {
         return letter.to_string();
     }
@@ -227,17 +244,32 @@ mod tests {
             )
         };
         for (open, close, item, g) in [
-            ("<rss xmlns:g='x'><channel><title>Shop</title>", "</channel></rss>", "item", "g:"),
+            (
+                "<rss xmlns:g='x'><channel><title>Shop</title>",
+                "</channel></rss>",
+                "item",
+                "g:",
+            ),
             ("<rss><channel>", "</channel></rss>", "item", ""),
             ("<feed xmlns='a'><id>shop</id>", "</feed>", "entry", "g:"),
         ] {
-            let text = format!("<?xml version='1.0'?>\n{open}\n<{item}>{}</{item}>{close}", members(g));
+            let text = format!(
+                "<?xml version='1.0'?>\n{open}\n<{item}>{}</{item}>{close}",
+                members(g)
+            );
             let (records, header) = feed(&text).unwrap();
-            assert_eq!(header, ["id", "title", "additional_image_link", "shipping", "gtin"]);
+            assert_eq!(
+                header,
+                ["id", "title", "additional_image_link", "shipping", "gtin"]
+            );
             assert_eq!(records.len(), 1);
             assert_eq!(
                 records[0].cells[..3],
-                ["A-1", "Lamp & <b>shade</b>", "https://a.example/1\nhttps://a.example/2?a=1&b=2"]
+                [
+                    "A-1",
+                    "Lamp & <b>shade</b>",
+                    "https://a.example/1\nhttps://a.example/2?a=1&b=2"
+                ]
             );
             assert_eq!(records[0].line, 3);
         }
@@ -247,7 +279,16 @@ mod tests {
     fn what_is_no_xml_any_more_is_told_with_its_line() {
         let text = "<rss><item><id>1</id></item>\n<item><id>2</title></item></rss>";
         assert!(matches!(feed(text), Err(FeedError::Malformed(2, _))));
-        assert!(matches!(feed("<rss><item><id>1"), Err(FeedError::Malformed(1, _))));
-        assert_eq!(feed("<rss><item><title>&eacute;&#233;&nbsp;&lt;</title></item></rss>").unwrap().0[0].cells, ["&eacute;é <"]);
+        assert!(matches!(
+            feed("<rss><item><id>1"),
+            Err(FeedError::Malformed(1, _))
+        ));
+        assert_eq!(
+            feed("<rss><item><title>&eacute;&#233;&nbsp;&lt;</title></item></rss>")
+                .unwrap()
+                .0[0]
+                .cells,
+            ["&eacute;é <"]
+        );
     }
 }

@@ -41,18 +41,37 @@ impl Format {
         if has("handle") && any(&["bodyhtml", "variantsku", "imagesrc", "variantprice"]) {
             return Self::Shopify;
         }
-        let magento = ["storeviewcode", "attributesetcode", "attributeset", "productwebsites", "hasoptions"];
+        let magento = [
+            "storeviewcode",
+            "attributesetcode",
+            "attributeset",
+            "productwebsites",
+            "hasoptions",
+        ];
         if has("sku") && any(&magento) {
             return Self::Magento;
         }
         if any(WOO_TYPE) && any(WOO_PARENT) && any(WOO_IMAGES) {
             return Self::WooCommerce;
         }
-        let food = ["nutriscoregrade", "statestags", "creator", "createdt", "novagroup", "pnnsgroups1"];
+        let food = [
+            "nutriscoregrade",
+            "statestags",
+            "creator",
+            "createdt",
+            "novagroup",
+            "pnnsgroups1",
+        ];
         if has("code") && has("productname") && count(&food) > 0 {
             return Self::OpenFoodFacts;
         }
-        let google = ["imagelink", "availability", "googleproductcategory", "condition", "itemgroupid"];
+        let google = [
+            "imagelink",
+            "availability",
+            "googleproductcategory",
+            "condition",
+            "itemgroupid",
+        ];
         if has("id") && has("title") && count(&google) > 1 {
             return Self::Google;
         }
@@ -107,15 +126,24 @@ mod tests {
     fn each_program_is_told_by_its_columns() {
         is("Handle,Title,Body (HTML),Variant SKU", Format::Shopify);
         is(" handle , TITLE,Image Src", Format::Shopify);
-        is("Title,URL handle,Description,Product image URL", Format::ShopifyNew);
+        is(
+            "Title,URL handle,Description,Product image URL",
+            Format::ShopifyNew,
+        );
         is("ID,Type,SKU,Name,Images,Parent", Format::WooCommerce);
-        is("ID,Typ,Artikelnummer,Name,Bilder,Übergeordnetes Produkt", Format::WooCommerce);
+        is(
+            "ID,Typ,Artikelnummer,Name,Bilder,Übergeordnetes Produkt",
+            Format::WooCommerce,
+        );
         is("id,title,link,image_link,availability", Format::Google);
         is("g:id,g:title,g:image_link,g:condition", Format::Google);
         is("sku,family,categories,name-en_US", Format::Akeneo);
         is("uuid,description-de_DE-print", Format::Akeneo);
         is("category,name,sku,attribute_set", Format::Magento);
-        is("sku,store_view_code,attribute_set_code,product_type", Format::Magento);
+        is(
+            "sku,store_view_code,attribute_set_code,product_type",
+            Format::Magento,
+        );
         is("code,url,creator,product_name", Format::OpenFoodFacts);
         is("sku,ean,name,brand,image", Format::Table);
         is("code,product_name", Format::Table);

@@ -181,16 +181,26 @@ mod tests {
         assert_eq!(header, ["ean", "name", "images", "brand", "price", "x"]);
         assert_eq!(
             records[0].cells,
-            ["4006381333931", "Lämp", "https://a.example/1\nhttps://a.example/2"]
+            [
+                "4006381333931",
+                "Lämp",
+                "https://a.example/1\nhttps://a.example/2"
+            ]
         );
-        assert_eq!(records[1].cells, ["", "", "", "Oakmere", "8.02E+12", "{\"y\":[1]}"]);
+        assert_eq!(
+            records[1].cells,
+            ["", "", "", "Oakmere", "8.02E+12", "{\"y\":[1]}"]
+        );
         assert_eq!(records[1].line, 3);
     }
 
     #[test]
     fn a_line_that_does_not_read_costs_one_row() {
         let (records, _) = read("{\"ean\":1}\n{\"ean\":\nnonsense\n{\"ean\":2}\n");
-        let faults: Vec<bool> = records.iter().map(|record| record.fault.is_some()).collect();
+        let faults: Vec<bool> = records
+            .iter()
+            .map(|record| record.fault.is_some())
+            .collect();
         assert_eq!(faults, [false, true, true, false]);
         assert_eq!(records[2].cells, ["nonsense"]);
     }

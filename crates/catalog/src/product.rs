@@ -50,7 +50,11 @@ impl Product {
     /// What its jobs are called after: the shop's id, else the barcode, else the name.
     #[must_use]
     pub fn client_product_id(&self) -> String {
-        let own = self.id.as_ref().or(self.ean.as_ref()).or(self.title.as_ref());
+        let own = self
+            .id
+            .as_ref()
+            .or(self.ean.as_ref())
+            .or(self.title.as_ref());
         let own = own.map_or("", String::as_str).replace('\0', "");
         if own.chars().count() <= LONGEST_ID {
             return own;
@@ -184,7 +188,10 @@ impl Reader {
         let brand = self.first(&records, Field::Brand);
         let brand = brand.and_then(|brand| brand.split(',').find_map(tidy));
         let image_urls = self.image_urls(&records, &mut notices);
-        let text = |field| self.first(&records, field).and_then(|text| tidy(&without_tags(text)));
+        let text = |field| {
+            self.first(&records, field)
+                .and_then(|text| tidy(&without_tags(text)))
+        };
         Row::Product(Box::new(Product {
             line,
             id,
@@ -207,7 +214,9 @@ impl Reader {
         let cells = records
             .iter()
             .flat_map(|record| places.iter().filter_map(|place| record.cells.get(*place)));
-        cells.map(String::as_str).find(|cell| !cell.trim().is_empty())
+        cells
+            .map(String::as_str)
+            .find(|cell| !cell.trim().is_empty())
     }
 
     /// The first barcode that helps, else the first.
@@ -230,7 +239,9 @@ impl Reader {
     }
 
     fn id(&self, records: &[Record]) -> Option<String> {
-        let own = self.first(records, Field::Id).and_then(|id| tidy(gtin::normalise(id)));
+        let own = self
+            .first(records, Field::Id)
+            .and_then(|id| tidy(gtin::normalise(id)));
         own.or_else(|| {
             let [_, _, number] = self.columns.woo?;
             let number = tidy(records.first()?.cells.get(number)?)?;
@@ -245,8 +256,12 @@ impl Reader {
         let cell = |place: usize| cells.get(place).map_or("", |cell| cell.trim());
         let parent = cell(parent);
         if !cell(kind).to_lowercase().starts_with("variation") || parent.is_empty() {
-            let sku = self.first(records, Field::Id).map(str::trim).map(str::to_owned);
-            self.parents.first_line_of(&format!("id:{}", cell(number)), 1);
+            let sku = self
+                .first(records, Field::Id)
+                .map(str::trim)
+                .map(str::to_owned);
+            self.parents
+                .first_line_of(&format!("id:{}", cell(number)), 1);
             if let Some(sku) = sku {
                 self.parents.first_line_of(&sku, 1);
             }
@@ -266,7 +281,10 @@ impl Reader {
         let column = columns.barcode.first().or(columns.title.first());
         let mut reason = "neither a usable barcode nor a name".to_owned();
         if barcode != Verdict::Empty {
-            reason = format!("{reason}: of the barcode {}, {barcode}", shown(barcode_text));
+            reason = format!(
+                "{reason}: of the barcode {}, {barcode}",
+                shown(barcode_text)
+            );
         }
         Row::Rejected(Box::new(Rejected {
             line,
@@ -368,7 +386,9 @@ impl Reader {
     fn image_urls(&self, records: &[Record], notices: &mut Notices) -> Vec<String> {
         let mut urls: Vec<String> = Vec::new();
         let cells = self.columns.images.iter().flat_map(|column| {
-            let cells = records.iter().filter_map(|record| record.cells.get(*column));
+            let cells = records
+                .iter()
+                .filter_map(|record| record.cells.get(*column));
             cells.map(move |cell| (*column, cell))
         });
         for (column, cell) in cells {

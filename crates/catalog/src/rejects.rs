@@ -123,7 +123,11 @@ fn row<'a>(header: &'a [String], record: &'a Record, why: Why<'a>) -> Vec<String
     let cell = |(place, _): (usize, &String)| record.cells.get(place).cloned().unwrap_or_default();
     let kept = header.iter().enumerate().filter(|(_, name)| !is_ours(name));
     let mut cells: Vec<String> = kept.map(cell).collect();
-    let reasons = [why.line.to_string(), why.column.to_owned(), why.reason.to_owned()];
+    let reasons = [
+        why.line.to_string(),
+        why.column.to_owned(),
+        why.reason.to_owned(),
+    ];
     cells.extend(reasons);
     cells
 }

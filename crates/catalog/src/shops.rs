@@ -5,7 +5,8 @@ use std::io::Cursor;
 use super::*;
 
 fn read(text: &str) -> (Catalog, Vec<Row>) {
-    let mut catalog = Catalog::from_reader(Cursor::new(text.to_owned()), Mapping::default()).unwrap();
+    let mut catalog =
+        Catalog::from_reader(Cursor::new(text.to_owned()), Mapping::default()).unwrap();
     let rows = catalog.by_ref().map(Result::unwrap).collect();
     (catalog, rows)
 }
@@ -25,10 +26,12 @@ fn variants_and_images_of_a_shopify_handle_are_one_product() {
         lamp,,,,Brass,L-2,'4006381333931,https://a.example/2.jpg,https://a.example/v.jpg\n\
         lamp,,,,,,,https://a.example/3.jpg,\n\
         chair,Chair,,,,C-1,,,\n";
-    let new = old.replace("Handle,Title,Body (HTML)", "URL handle,Title,Description").replace(
-        "Variant SKU,Variant Barcode,Image Src,Variant Image",
-        "SKU,Barcode,Product image URL,Variant image URL",
-    );
+    let new = old
+        .replace("Handle,Title,Body (HTML)", "URL handle,Title,Description")
+        .replace(
+            "Variant SKU,Variant Barcode,Image Src,Variant Image",
+            "SKU,Barcode,Product image URL,Variant image URL",
+        );
     for (text, format) in [(old, Format::Shopify), (new.as_str(), Format::ShopifyNew)] {
         let (catalog, rows) = read(text);
         assert_eq!(catalog.format(), format);
@@ -39,11 +42,16 @@ fn variants_and_images_of_a_shopify_handle_are_one_product() {
         assert_eq!(lamp.ean.as_deref(), Some("4006381333931"));
         assert_eq!((lamp.line, lamp.records.len()), (2, 3));
         assert_eq!(lamp.description.as_deref(), Some("Bright"));
-        let urls = ["1.jpg", "2.jpg", "3.jpg", "v.jpg"].map(|name| format!("https://a.example/{name}"));
+        let urls =
+            ["1.jpg", "2.jpg", "3.jpg", "v.jpg"].map(|name| format!("https://a.example/{name}"));
         assert_eq!(lamp.image_urls, urls);
         let mut summary = CatalogSummary::default();
         rows.iter().for_each(|row| summary.add(row));
-        assert!(summary.to_string().starts_with("4 rows: 2 products with 2 further rows, 0 rejected"));
+        assert!(
+            summary
+                .to_string()
+                .starts_with("4 rows: 2 products with 2 further rows, 0 rejected")
+        );
     }
 }
 
@@ -62,11 +70,19 @@ fn variations_of_woocommerce_belong_to_their_parent_in_any_language() {
     for text in [english, &german] {
         let (catalog, rows) = read(text);
         assert_eq!(catalog.format(), Format::WooCommerce);
-        let ids: Vec<&str> = products(&rows).iter().map(|one| one.id.as_deref().unwrap()).collect();
+        let ids: Vec<&str> = products(&rows)
+            .iter()
+            .map(|one| one.id.as_deref().unwrap())
+            .collect();
         assert_eq!(ids, ["TEE", "id:10", "HAT-B"]);
         assert_eq!(products(&rows)[0].image_urls.len(), 2);
         assert_eq!(products(&rows)[2].notices[0].code, "parent_not_in_file");
-        assert_eq!(rows.iter().filter(|row| matches!(row, Row::Part(_))).count(), 2);
+        assert_eq!(
+            rows.iter()
+                .filter(|row| matches!(row, Row::Part(_)))
+                .count(),
+            2
+        );
     }
 }
 
@@ -100,10 +116,17 @@ fn akeneo_takes_the_first_language_that_has_a_text() {
     );
     assert_eq!(catalog.format(), Format::Akeneo);
     let products = products(&rows);
-    let titles: Vec<&str> = products.iter().map(|one| one.title.as_deref().unwrap()).collect();
+    let titles: Vec<&str> = products
+        .iter()
+        .map(|one| one.title.as_deref().unwrap())
+        .collect();
     assert_eq!(titles, ["Lamp", "Chaise"]);
     assert!(products[0].image_urls.is_empty() && products[1].image_urls.len() == 1);
-    assert!(products.iter().all(|one| one.notices.iter().all(|notice| notice.code != "not_digits")));
+    assert!(
+        products
+            .iter()
+            .all(|one| one.notices.iter().all(|notice| notice.code != "not_digits"))
+    );
 }
 
 #[test]
@@ -116,7 +139,10 @@ fn views_of_a_magento_product_are_one_product() {
     assert_eq!(catalog.format(), Format::Magento);
     let products = products(&rows);
     assert_eq!(products.len(), 2);
-    assert_eq!((products[0].title.as_deref(), products[0].image_urls.len()), (Some("Duffle"), 4));
+    assert_eq!(
+        (products[0].title.as_deref(), products[0].image_urls.len()),
+        (Some("Duffle"), 4)
+    );
 }
 
 #[test]
@@ -126,7 +152,10 @@ fn json_lines_are_read_as_their_members() {
          {\"sku\":\"B\",\"name\":\"Chair\",\"brand\":\"Oakmere\",\"images\":[\"https://a.example/1.jpg\"]}\n\
          no json\n",
     );
-    assert_eq!((catalog.format(), catalog.delimiter()), (Format::JsonLines, None));
+    assert_eq!(
+        (catalog.format(), catalog.delimiter()),
+        (Format::JsonLines, None)
+    );
     let products = products(&rows);
     assert_eq!(products[0].ean.as_deref(), Some("4006381333931"));
     assert_eq!(products[1].brand.as_deref(), Some("Oakmere"));
@@ -145,7 +174,10 @@ fn a_mapping_names_what_no_alias_knows() {
     assert_eq!(catalog.columns_of(Field::Barcode), ["Unser Code"]);
     assert!(matches!(catalog.next(), Some(Ok(Row::Product(one))) if one.ean.is_some()));
     let error = open("code", Field::Barcode).unwrap_err().to_string();
-    assert_eq!(error, "there is no column \"code\". There are: Unser Code, Was es ist");
+    assert_eq!(
+        error,
+        "there is no column \"code\". There are: Unser Code, Was es ist"
+    );
 }
 
 #[test]
@@ -153,12 +185,17 @@ fn rejected_rows_can_be_mended_and_read_alone() {
     let folder = tempfile::tempdir().unwrap();
     for (text, name) in [
         ("sku;ean;name\nA;;\nB;4006381333931;Lamp\n", "table.csv"),
-        ("{\"sku\":\"A\",\"ean\":\"\"}\n{\"sku\":\"B\",\"name\":\"Lamp\"}\n", "lines.jsonl"),
+        (
+            "{\"sku\":\"A\",\"ean\":\"\"}\n{\"sku\":\"B\",\"name\":\"Lamp\"}\n",
+            "lines.jsonl",
+        ),
     ] {
         let path = folder.path().join(name);
         let (catalog, rows) = read(text);
         let mut rejects = Rejects::new(&path, catalog.delimiter().is_some());
-        let Row::Rejected(row) = &rows[0] else { panic!() };
+        let Row::Rejected(row) = &rows[0] else {
+            panic!()
+        };
         let why = Why {
             line: row.line,
             column: &row.column,
@@ -167,15 +204,26 @@ fn rejected_rows_can_be_mended_and_read_alone() {
         rejects.add(catalog.header(), &row.records, why).unwrap();
         rejects.finish().unwrap();
         let written = std::fs::read_to_string(&path).unwrap();
-        assert!(written.contains("neither a usable barcode nor a name"), "{written}");
+        assert!(
+            written.contains("neither a usable barcode nor a name"),
+            "{written}"
+        );
         // Somebody mends it; the reasons may stay.
-        let mended = written.replace("A,,", "A,,Chair").replace("\"sku\":\"A\"", "\"sku\":\"A\",\"name\":\"Chair\"");
+        let mended = written
+            .replace("A,,", "A,,Chair")
+            .replace("\"sku\":\"A\"", "\"sku\":\"A\",\"name\":\"Chair\"");
         let (again, rows) = read(&mended);
-        assert_eq!(products(&rows)[0].title.as_deref(), Some("Chair"), "{mended}");
+        assert_eq!(
+            products(&rows)[0].title.as_deref(),
+            Some("Chair"),
+            "{mended}"
+        );
         // And what is rejected once more has the reasons once.
         let path = folder.path().join("again");
         let mut rejects = Rejects::new(&path, again.delimiter().is_some());
-        rejects.add(again.header(), &products(&rows)[0].records, why).unwrap();
+        rejects
+            .add(again.header(), &products(&rows)[0].records, why)
+            .unwrap();
         rejects.finish().unwrap();
         let written = std::fs::read_to_string(&path).unwrap();
         assert_eq!(written.matches("vitrine_reason").count(), 1, "{written}");

@@ -15,7 +15,16 @@ use crate::product::Product;
 
 /// The names that every file has, whatever its columns are called.
 const ALWAYS: [&str; 10] = [
-    "title", "name", "brand", "sku", "id", "ean", "barcode", "category", "description", "image",
+    "title",
+    "name",
+    "brand",
+    "sku",
+    "id",
+    "ean",
+    "barcode",
+    "category",
+    "description",
+    "image",
 ];
 
 /// Why a sentence is no template.
@@ -30,7 +39,9 @@ pub enum TemplateError {
         why: String,
     },
     /// It names something that no product of the file has.
-    #[error("the template names {{{name}}}, which the file does not have; it has: {known}{nearest}")]
+    #[error(
+        "the template names {{{name}}}, which the file does not have; it has: {known}{nearest}"
+    )]
     Unknown {
         /// The name.
         name: String,
@@ -74,16 +85,23 @@ impl Template {
         environment
             .add_template_owned("it", text.to_owned())
             .map_err(|error| syntax(&error))?;
-        let template = environment.get_template("it").map_err(|error| syntax(&error))?;
+        let template = environment
+            .get_template("it")
+            .map_err(|error| syntax(&error))?;
         let names = template.undeclared_variables(false);
         // A filter that nobody knows shows only when it is used.
-        let any: BTreeMap<&str, Value> = names.iter().map(|name| (name.as_str(), Value::from("x"))).collect();
+        let any: BTreeMap<&str, Value> = names
+            .iter()
+            .map(|name| (name.as_str(), Value::from("x")))
+            .collect();
         match template.render(Value::from(any)) {
             Err(error) if is_unknown(&error) => return Err(syntax(&error)),
             Ok(_) | Err(_) => {}
         }
         let functions: BTreeSet<&str> = environment.globals().map(|(name, _)| name).collect();
-        let names = names.into_iter().filter(|name| !functions.contains(name.as_str()));
+        let names = names
+            .into_iter()
+            .filter(|name| !functions.contains(name.as_str()));
         Ok(Self {
             text: text.to_owned(),
             names: names.collect(),
@@ -106,10 +124,17 @@ impl Template {
         let mut known: Vec<&str> = ALWAYS.to_vec();
         let own = columns.iter().map(String::as_str);
         known.extend(own.filter(|name| !name.is_empty() && !ALWAYS.contains(name)));
-        let Some(unknown) = self.names.iter().find(|name| !known.contains(&name.as_str())) else {
+        let Some(unknown) = self
+            .names
+            .iter()
+            .find(|name| !known.contains(&name.as_str()))
+        else {
             return Ok(());
         };
-        let near = known.iter().map(|name| (distance(unknown, name), *name)).min();
+        let near = known
+            .iter()
+            .map(|name| (distance(unknown, name), *name))
+            .min();
         let nearest = near.filter(|(distance, name)| *distance <= 1 + name.len() / 4);
         Err(TemplateError::Unknown {
             name: unknown.clone(),
@@ -133,7 +158,10 @@ impl Template {
         let failed = |error: minijinja::Error| TemplateError::Render(error.to_string());
         let template = self.environment.get_template("it").map_err(failed)?;
         let text = template.render(Value::from(values)).map_err(failed)?;
-        let lines: Vec<String> = text.lines().map(|line| tidy(line).unwrap_or_default()).collect();
+        let lines: Vec<String> = text
+            .lines()
+            .map(|line| tidy(line).unwrap_or_default())
+            .collect();
         Ok(lines.join("\n").trim().to_owned())
     }
 }
@@ -141,7 +169,10 @@ impl Template {
 /// Whether the template calls something that does not exist.
 fn is_unknown(error: &minijinja::Error) -> bool {
     use minijinja::ErrorKind::{UnknownFilter, UnknownFunction, UnknownMethod, UnknownTest};
-    matches!(error.kind(), UnknownFilter | UnknownFunction | UnknownMethod | UnknownTest)
+    matches!(
+        error.kind(),
+        UnknownFilter | UnknownFunction | UnknownMethod | UnknownTest
+    )
 }
 
 /// What a name means for a product.
@@ -220,7 +251,10 @@ mod tests {
     fn a_sentence_takes_fields_and_columns() {
         assert_eq!(
             rendered("{title} by {brand}, in {colour_finish}, {description|lower}."),
-            ["Lamp \"Arc\" {x} by Kerzenhell, in brass, a lamp.", "Chair by , in , ."]
+            [
+                "Lamp \"Arc\" {x} by Kerzenhell, in brass, a lamp.",
+                "Chair by , in , ."
+            ]
         );
         assert_eq!(
             rendered("{title}{% if brand %} by {brand}{% endif %} {# a note #}, {title[:4]}"),
@@ -231,10 +265,24 @@ mod tests {
     #[test]
     fn a_name_that_the_file_lacks_is_answered_with_the_nearest() {
         let catalog = Catalog::from_reader(Cursor::new(SHOP), Mapping::default()).unwrap();
-        let error = Template::parse("{titel}").unwrap().check(&catalog).unwrap_err().to_string();
-        assert!(error.contains("{titel}") && error.ends_with("did you mean {title}?"), "{error}");
-        let error = Template::parse("{weather}").unwrap().check(&catalog).unwrap_err().to_string();
-        assert!(error.ends_with("vendor, body_html, colour_finish"), "{error}");
+        let error = Template::parse("{titel}")
+            .unwrap()
+            .check(&catalog)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("{titel}") && error.ends_with("did you mean {title}?"),
+            "{error}"
+        );
+        let error = Template::parse("{weather}")
+            .unwrap()
+            .check(&catalog)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.ends_with("vendor, body_html, colour_finish"),
+            "{error}"
+        );
     }
 
     #[test]

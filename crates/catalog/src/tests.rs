@@ -269,9 +269,14 @@ fn a_header_that_names_no_product_is_answered_with_what_is_needed() {
     ));
     let no_feed = open("\n<?xml version='1.0'?><html><body>Not found</body></html>");
     assert!(matches!(no_feed, Err(CatalogError::Empty)));
-    assert!(matches!(open("[{\"ean\":1}]"), Err(CatalogError::JsonArray)));
+    assert!(matches!(
+        open("[{\"ean\":1}]"),
+        Err(CatalogError::JsonArray)
+    ));
     let missing = Path::new("no/such/catalog.csv");
-    let error = Catalog::open(missing, Mapping::default()).unwrap_err().to_string();
+    let error = Catalog::open(missing, Mapping::default())
+        .unwrap_err()
+        .to_string();
     assert_eq!(error, "catalog no/such/catalog.csv cannot be opened");
 }
 
@@ -331,7 +336,8 @@ fn a_disk_that_fails_ends_the_catalog_with_an_error() {
         }
     }
     let head = format!("name\n{}", "Lamp\n".repeat(20_000));
-    let mut catalog = Catalog::from_reader(Cursor::new(head).chain(Failing), Mapping::default()).unwrap();
+    let mut catalog =
+        Catalog::from_reader(Cursor::new(head).chain(Failing), Mapping::default()).unwrap();
     let products = catalog.by_ref().take_while(Result::is_ok).count();
     assert!(products > 10_000, "{products}");
     assert!(catalog.next().is_none());

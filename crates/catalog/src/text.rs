@@ -157,7 +157,11 @@ impl BufRead for Text {
 
     fn consume(&mut self, amount: usize) {
         let end = (self.start + amount).min(self.text.len());
-        let taken = self.text.as_bytes().get(self.start..end).unwrap_or_default();
+        let taken = self
+            .text
+            .as_bytes()
+            .get(self.start..end)
+            .unwrap_or_default();
         let feeds = taken.iter().filter(|byte| **byte == b'\n').count();
         self.lines += u64::try_from(feeds).unwrap_or_default();
         self.start = end;
@@ -308,8 +312,14 @@ mod tests {
             ([UTF_8_MARK, text.as_bytes()].concat(), "UTF-8"),
             (utf_16(text, [0xFF, 0xFE], u16::to_le_bytes), "UTF-16LE"),
             (utf_16(text, [0xFE, 0xFF], u16::to_be_bytes), "UTF-16BE"),
-            (utf_16(text, [0xFF, 0xFE], u16::to_le_bytes)[2..].to_vec(), "UTF-16LE"),
-            (utf_16(text, [0xFE, 0xFF], u16::to_be_bytes)[2..].to_vec(), "UTF-16BE"),
+            (
+                utf_16(text, [0xFF, 0xFE], u16::to_le_bytes)[2..].to_vec(),
+                "UTF-16LE",
+            ),
+            (
+                utf_16(text, [0xFE, 0xFF], u16::to_be_bytes)[2..].to_vec(),
+                "UTF-16BE",
+            ),
             (cp_1252, "windows-1252"),
         ] {
             let expect = vec!["name;größe".to_owned(), "Öl „extra“;1 €".to_owned()];

@@ -20,11 +20,13 @@ macro_rules! known_keys {
     ($kind:literal, $table:literal, $json:ident, $columns:ident) => {
         Sql {
             sqlite: concat!(
-                "select json_object('text', dedupe_key) from ", $table,
+                "select json_object('text', dedupe_key) from ",
+                $table,
                 " where dedupe_key in (select value from json_each(?1))"
             ),
             postgres: concat!(
-                "select row_to_json(r)::text from (select dedupe_key as text from ", $table,
+                "select row_to_json(r)::text from (select dedupe_key as text from ",
+                $table,
                 " where dedupe_key in (select jsonb_array_elements_text($1::jsonb))) r"
             ),
         }
@@ -63,7 +65,9 @@ macro_rules! wanted_sqlite {
             "(?2 is null or batch = ?2) and (?3 is null or status = ?3) \
             and (?4 is null or coalesce(taken_by, account) = ?4) \
             and (?5 is null or completed_at >= ?5) and (?6 is null or completed_at < ?6) \
-            and (?7 = 0 or id in (select job_id from job_events where seq > ?7 and kind = '", $kind, "' \
+            and (?7 = 0 or id in (select job_id from job_events where seq > ?7 and kind = '",
+            $kind,
+            "' \
               and to_status in ('completed', 'failed', 'cancelled')))"
         )
     };
@@ -105,13 +109,21 @@ macro_rules! jobs_of_products {
     ($kind:tt, $table:literal, $json:ident, $columns:ident) => {
         Sql {
             sqlite: concat!(
-                "select ", $json!(), " from ", $table,
-                " where client_product_id in (select value from json_each(?1)) and ", wanted_sqlite!($kind),
+                "select ",
+                $json!(),
+                " from ",
+                $table,
+                " where client_product_id in (select value from json_each(?1)) and ",
+                wanted_sqlite!($kind),
                 " order by client_product_id, id"
             ),
             postgres: concat!(
-                "select row_to_json(r)::text from (select ", $columns!(), " from ", $table,
-                " where client_product_id in (select jsonb_array_elements_text($1::jsonb)) and ", wanted_postgres!($kind),
+                "select row_to_json(r)::text from (select ",
+                $columns!(),
+                " from ",
+                $table,
+                " where client_product_id in (select jsonb_array_elements_text($1::jsonb)) and ",
+                wanted_postgres!($kind),
                 " order by client_product_id collate \"C\", id) r"
             ),
         }
@@ -123,12 +135,21 @@ macro_rules! jobs_of_none {
     ($kind:tt, $table:literal, $json:ident, $columns:ident) => {
         Sql {
             sqlite: concat!(
-                "select ", $json!(), " from ", $table, " where client_product_id is null and id > ?1 and ",
-                wanted_sqlite!($kind), " order by id limit ?8 + 0"
+                "select ",
+                $json!(),
+                " from ",
+                $table,
+                " where client_product_id is null and id > ?1 and ",
+                wanted_sqlite!($kind),
+                " order by id limit ?8 + 0"
             ),
             postgres: concat!(
-                "select row_to_json(r)::text from (select ", $columns!(), " from ", $table,
-                " where client_product_id is null and id > $1::bigint and ", wanted_postgres!($kind),
+                "select row_to_json(r)::text from (select ",
+                $columns!(),
+                " from ",
+                $table,
+                " where client_product_id is null and id > $1::bigint and ",
+                wanted_postgres!($kind),
                 " order by id limit $8::bigint) r"
             ),
         }

@@ -156,7 +156,9 @@ pub(crate) struct ExportArgs {
 
 fn mapping(text: &str) -> Result<(String, Field), String> {
     let (column, field) = text.rsplit_once('=').ok_or("write COLUMN=FIELD")?;
-    let field = field.parse().map_err(|error: catalog::UnknownField| error.to_string())?;
+    let field = field
+        .parse()
+        .map_err(|error: catalog::UnknownField| error.to_string())?;
     Ok((column.to_owned(), field))
 }
 

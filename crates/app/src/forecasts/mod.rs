@@ -19,8 +19,8 @@ pub(crate) use words::paragraph;
 
 use crate::paces;
 use crate::rests::{self, Rest};
-pub(crate) use money::price;
 use money::Purse;
+pub(crate) use money::price;
 
 /// What is said about the open work.
 #[derive(Debug, Default, Serialize)]

@@ -56,7 +56,11 @@ impl<W: Write> GoogleFeed<W> {
             )?;
         }
         for (place, image) in item.images.iter().take(1 + MAX_MORE_IMAGES).enumerate() {
-            let name = if place == 0 { "image_link" } else { "additional_image_link" };
+            let name = if place == 0 {
+                "image_link"
+            } else {
+                "additional_image_link"
+            };
             writeln!(self.out, "<g:{name}>{}</g:{name}>", clean(image))?;
         }
         self.out.write_all(b"</item>\n")?;
@@ -93,7 +97,10 @@ mod tests {
         let item = Item {
             id: "A&1".to_owned(),
             text: Some("<p>Bright\u{1} &amp; warm</p>".to_owned()),
-            images: vec!["https://a.example/1?a=1&b=2".to_owned(), "https://a.example/2".to_owned()],
+            images: vec![
+                "https://a.example/1?a=1&b=2".to_owned(),
+                "https://a.example/2".to_owned(),
+            ],
             ..Item::default()
         };
         assert_eq!(feed.write(&item).unwrap(), Written::Row);
@@ -106,7 +113,12 @@ mod tests {
         ), "{text}");
         let mapping = Mapping(vec![("id".to_owned(), crate::Field::Title)]);
         let catalog = Catalog::from_reader(Cursor::new(text), mapping).unwrap();
-        let header = ["id", "structured_description", "image_link", "additional_image_link"];
+        let header = [
+            "id",
+            "structured_description",
+            "image_link",
+            "additional_image_link",
+        ];
         assert_eq!(catalog.header(), header);
     }
 }

@@ -41,19 +41,24 @@ pub fn apostrophe(text: &str) -> String {
 #[must_use]
 pub fn html(text: &str) -> String {
     let text = text.trim();
-    let has_tags = text
-        .split('<')
-        .skip(1)
-        .any(|behind| behind.starts_with(|c: char| c.is_ascii_alphabetic()) && behind.contains('>'));
+    let has_tags = text.split('<').skip(1).any(|behind| {
+        behind.starts_with(|c: char| c.is_ascii_alphabetic()) && behind.contains('>')
+    });
     if has_tags && text.starts_with('<') {
         return text.to_owned();
     }
     if has_tags {
         return format!("<div>{text}</div>");
     }
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let escaped = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     let paragraphs = escaped.replace("\r\n", "\n");
-    let paragraphs = paragraphs.split("\n\n").map(str::trim).filter(|text| !text.is_empty());
+    let paragraphs = paragraphs
+        .split("\n\n")
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
     paragraphs
         .map(|paragraph| format!("<p>{}</p>", paragraph.replace('\n', "<br>")))
         .collect()
@@ -66,10 +71,11 @@ pub fn plain_text(text: &str, most: usize) -> String {
     if whole.chars().count() <= most {
         return whole;
     }
-    let begin: String = whole.chars().take(most).collect();
+    // One more, so that a word that just fits is seen to end.
+    let begin: String = whole.chars().take(most + 1).collect();
     match begin.rsplit_once(' ') {
         Some((words, _)) => words.to_owned(),
-        None => begin,
+        None => begin.chars().take(most).collect(),
     }
 }
 
@@ -115,13 +121,19 @@ mod tests {
     fn a_barcode_keeps_its_zeros_through_a_spreadsheet_and_back() {
         assert_eq!(apostrophe("0037212000368"), "'0037212000368");
         assert_eq!(apostrophe("SKU-1"), "SKU-1");
-        assert_eq!(domain::gtin::normalise(&apostrophe("0037212000368")), "0037212000368");
+        assert_eq!(
+            domain::gtin::normalise(&apostrophe("0037212000368")),
+            "0037212000368"
+        );
     }
 
     #[test]
     fn texts_become_html_once() {
         for (text, expect) in [
-            ("Bright & warm.\nFor desks.\n\nSize < 5", "<p>Bright &amp; warm.<br>For desks.</p><p>Size &lt; 5</p>"),
+            (
+                "Bright & warm.\nFor desks.\n\nSize < 5",
+                "<p>Bright &amp; warm.<br>For desks.</p><p>Size &lt; 5</p>",
+            ),
             ("<p>Bright</p>", "<p>Bright</p>"),
             ("=1 <b>x</b>", "<div>=1 <b>x</b></div>"),
         ] {

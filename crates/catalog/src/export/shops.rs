@@ -137,9 +137,15 @@ impl<W: Write> ShopTable<W> {
             Shop::Akeneo => b';',
             Shop::Shopify | Shop::WooCommerce => b',',
         };
-        let mut table = csv::WriterBuilder::new().delimiter(delimiter).from_writer(out);
+        let mut table = csv::WriterBuilder::new()
+            .delimiter(delimiter)
+            .from_writer(out);
         table.write_record(layout.header(part))?;
-        Ok(Self { table, layout, part })
+        Ok(Self {
+            table,
+            layout,
+            part,
+        })
     }
 
     /// Writes the rows of a product, if there are any.
@@ -152,7 +158,11 @@ impl<W: Write> ShopTable<W> {
             Part::Images if self.layout.shop == Shop::Shopify => item.images.clone(),
             Part::Images => {
                 let all = item.images.join(", ");
-                if all.is_empty() { Vec::new() } else { vec![all] }
+                if all.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![all]
+                }
             }
         };
         if cells.iter().all(String::is_empty) {
@@ -203,7 +213,10 @@ mod tests {
             id: id.to_owned(),
             title: Some("Lamp, \"Arc\"".to_owned()),
             text: Some("Bright\n\nWarm".to_owned()),
-            images: vec!["https://a.example/1.jpg".to_owned(), "https://a.example/2.jpg".to_owned()],
+            images: vec![
+                "https://a.example/1.jpg".to_owned(),
+                "https://a.example/2.jpg".to_owned(),
+            ],
         }
     }
 
@@ -212,7 +225,11 @@ mod tests {
         let mut out = Vec::new();
         let mut table = ShopTable::new(&mut out, layout.clone(), part).unwrap();
         assert_eq!(table.write(&item(id)).unwrap(), Written::Row);
-        let nothing = Item { id: "other".to_owned(), title: Some("x".to_owned()), ..Item::default() };
+        let nothing = Item {
+            id: "other".to_owned(),
+            title: Some("x".to_owned()),
+            ..Item::default()
+        };
         assert_eq!(table.write(&nothing).unwrap(), Written::Nothing);
         table.into_inner().unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), expect);
@@ -221,7 +238,12 @@ mod tests {
     #[test]
     fn a_file_has_the_key_and_what_was_made_and_no_other_column() {
         let shopify = Layout::documented(Shop::Shopify);
-        writes(&shopify, Part::Texts, "lamp", "Handle,Title,Body (HTML)\nlamp,\"Lamp, \"\"Arc\"\"\",<p>Bright</p><p>Warm</p>\n");
+        writes(
+            &shopify,
+            Part::Texts,
+            "lamp",
+            "Handle,Title,Body (HTML)\nlamp,\"Lamp, \"\"Arc\"\"\",<p>Bright</p><p>Warm</p>\n",
+        );
         writes(
             &shopify,
             Part::Images,
@@ -229,10 +251,25 @@ mod tests {
             "Handle,Title,Image Src\nlamp,\"Lamp, \"\"Arc\"\"\",https://a.example/1.jpg\nlamp,,https://a.example/2.jpg\n",
         );
         let woo = Layout::documented(Shop::WooCommerce);
-        writes(&woo, Part::Texts, "L-1", "ID,SKU,Description\n,L-1,<p>Bright</p><p>Warm</p>\n");
-        writes(&woo, Part::Images, "id:7", "ID,SKU,Images\n7,,\"https://a.example/1.jpg, https://a.example/2.jpg\"\n");
+        writes(
+            &woo,
+            Part::Texts,
+            "L-1",
+            "ID,SKU,Description\n,L-1,<p>Bright</p><p>Warm</p>\n",
+        );
+        writes(
+            &woo,
+            Part::Images,
+            "id:7",
+            "ID,SKU,Images\n7,,\"https://a.example/1.jpg, https://a.example/2.jpg\"\n",
+        );
         let akeneo = Layout::documented(Shop::Akeneo).with(Some("description-en_US-print"), None);
-        writes(&akeneo, Part::Texts, "00107", "sku;description-en_US-print\n00107;<p>Bright</p><p>Warm</p>\n");
+        writes(
+            &akeneo,
+            Part::Texts,
+            "00107",
+            "sku;description-en_US-print\n00107;<p>Bright</p><p>Warm</p>\n",
+        );
     }
 
     #[test]
@@ -241,19 +278,41 @@ mod tests {
             let catalog = Catalog::from_reader(Cursor::new(text.to_owned()), Mapping::default());
             Layout::of(shop, &catalog.unwrap())
         };
-        let new = layout(Shop::Shopify, "Title,URL handle,Description,Product image URL\n");
-        assert_eq!(new.header(Part::Texts), ["URL handle", "Title", "Description"]);
-        assert_eq!(new.header(Part::Images), ["URL handle", "Title", "Product image URL"]);
+        let new = layout(
+            Shop::Shopify,
+            "Title,URL handle,Description,Product image URL\n",
+        );
+        assert_eq!(
+            new.header(Part::Texts),
+            ["URL handle", "Title", "Description"]
+        );
+        assert_eq!(
+            new.header(Part::Images),
+            ["URL handle", "Title", "Product image URL"]
+        );
         let german = "ID,Typ,Artikelnummer,Name,Kurzbeschreibung,Beschreibung,Bilder,Übergeordnetes Produkt\n";
-        assert_eq!(layout(Shop::WooCommerce, german).header(Part::Texts), ["ID", "Artikelnummer", "Beschreibung"]);
-        let akeneo = layout(Shop::Akeneo, "sku;family;name-de_DE;description-de_DE-print\n");
-        assert_eq!(akeneo.header(Part::Texts), ["sku", "description-de_DE-print"]);
+        assert_eq!(
+            layout(Shop::WooCommerce, german).header(Part::Texts),
+            ["ID", "Artikelnummer", "Beschreibung"]
+        );
+        let akeneo = layout(
+            Shop::Akeneo,
+            "sku;family;name-de_DE;description-de_DE-print\n",
+        );
+        assert_eq!(
+            akeneo.header(Part::Texts),
+            ["sku", "description-de_DE-print"]
+        );
     }
 
     #[test]
     fn shopify_gets_no_row_without_a_title() {
-        let mut table = ShopTable::new(Vec::new(), Layout::documented(Shop::Shopify), Part::Texts).unwrap();
-        let item = Item { title: None, ..item("lamp") };
+        let mut table =
+            ShopTable::new(Vec::new(), Layout::documented(Shop::Shopify), Part::Texts).unwrap();
+        let item = Item {
+            title: None,
+            ..item("lamp")
+        };
         assert_eq!(table.write(&item).unwrap(), Written::NoTitle);
     }
 }

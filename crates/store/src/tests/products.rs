@@ -31,8 +31,12 @@ async fn products_are_asked_about_in_sets(fresh: Fresh) {
         none,
     ];
     assert_eq!(store.insert_jobs(&jobs).await.unwrap(), 4);
-    let words = |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).to_owned()).collect() };
-    let keys = store.known_keys(JobKind::Image, &words(&["k1", "k2", "k9"])).await.unwrap();
+    let words =
+        |words: &[&str]| -> Vec<String> { words.iter().map(|word| (*word).to_owned()).collect() };
+    let keys = store
+        .known_keys(JobKind::Image, &words(&["k1", "k2", "k9"]))
+        .await
+        .unwrap();
     assert_eq!(keys.into_iter().collect::<Vec<_>>(), ["k2"]);
     let made = |kind| {
         let products = words(&["a", "B", "c"]);
@@ -45,8 +49,18 @@ async fn products_are_asked_about_in_sets(fresh: Fresh) {
     let all = ResultFilter::default();
     assert_eq!(store.next_products("", &all, 2).await.unwrap(), ["B", "a"]);
     assert_eq!(store.next_products("a", &all, 2).await.unwrap(), ["c"]);
-    assert_eq!(store.jobs_of_products(&words(&["c", "a"]), &all).await.unwrap().len(), 2);
-    let unnamed = store.jobs_of_no_product(JobKind::Description, 0, &all, 9).await.unwrap();
+    assert_eq!(
+        store
+            .jobs_of_products(&words(&["c", "a"]), &all)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+    let unnamed = store
+        .jobs_of_no_product(JobKind::Description, 0, &all, 9)
+        .await
+        .unwrap();
     assert_eq!(unnamed.len(), 1);
 
     // Only what has failed since the last look.
@@ -64,6 +78,9 @@ async fn products_are_asked_about_in_sets(fresh: Fresh) {
     };
     // The helper writes no event; without a number the row counts.
     assert_eq!(store.next_products("", &since(0), 9).await.unwrap(), ["B"]);
-    assert_eq!(store.next_products("", &since(seen + 1), 9).await.unwrap(), Vec::<String>::new());
+    assert_eq!(
+        store.next_products("", &since(seen + 1), 9).await.unwrap(),
+        Vec::<String>::new()
+    );
     assert!(!made(JobKind::Image).await.contains(&pair("B", "generate")));
 }

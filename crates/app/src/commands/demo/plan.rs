@@ -188,7 +188,9 @@ mod tests {
     use catalog::{Catalog, Mapping, Row};
 
     fn plan(text: String) -> (Vec<NewJob>, Vec<Source>) {
-        let catalog = Catalog::from_reader(std::io::Cursor::new(text.into_bytes()), Mapping::default()).unwrap();
+        let catalog =
+            Catalog::from_reader(std::io::Cursor::new(text.into_bytes()), Mapping::default())
+                .unwrap();
         let mut planner = Planner::new("shop.csv");
         let mut jobs = Vec::new();
         for row in catalog {

@@ -36,7 +36,10 @@ impl Made {
 
     /// Its newest file of this type.
     pub(super) fn file(&self, r#type: &str) -> Option<&DeliverableRow> {
-        self.files.iter().filter(|file| file.r#type == r#type).max_by_key(|file| file.id)
+        self.files
+            .iter()
+            .filter(|file| file.r#type == r#type)
+            .max_by_key(|file| file.id)
     }
 
     fn completed_at(&self) -> Option<Timestamp> {
@@ -47,7 +50,10 @@ impl Made {
 impl ProductResult {
     /// The newest job that does this.
     pub(super) fn newest(&self, operation: &str) -> Option<&Made> {
-        let own = self.jobs.iter().filter(|made| made.operation() == operation);
+        let own = self
+            .jobs
+            .iter()
+            .filter(|made| made.operation() == operation);
         own.max_by_key(|made| (made.completed_at(), made.job.id.id))
     }
 
@@ -112,7 +118,10 @@ impl<'a> Products<'a> {
     }
 
     async fn read_named(&mut self) -> Result<(), StoreError> {
-        let ids = self.store.next_products(&self.after, self.filter, PAGE).await?;
+        let ids = self
+            .store
+            .next_products(&self.after, self.filter, PAGE)
+            .await?;
         let Some(last) = ids.last() else {
             self.is_named_over = true;
             return Ok(());
@@ -134,7 +143,10 @@ impl<'a> Products<'a> {
         let Some((kind, after)) = self.unnamed.pop_front() else {
             return Ok(());
         };
-        let jobs = self.store.jobs_of_no_product(kind, after, self.filter, PAGE).await?;
+        let jobs = self
+            .store
+            .jobs_of_no_product(kind, after, self.filter, PAGE)
+            .await?;
         if let Some(last) = jobs.last() {
             self.unnamed.push_front((kind, last.id.id));
         }
@@ -142,7 +154,8 @@ impl<'a> Products<'a> {
             id: None,
             jobs: vec![made],
         };
-        self.ready.extend(with_files(self.store, jobs).await?.into_iter().map(alone));
+        self.ready
+            .extend(with_files(self.store, jobs).await?.into_iter().map(alone));
         Ok(())
     }
 }

@@ -31,7 +31,9 @@ impl Links {
         match &self.files {
             Files::AsStored => Ok(file.location.clone()),
             Files::Linked(base) => {
-                let below = self.below(file).map(|path| path.to_string_lossy().into_owned());
+                let below = self
+                    .below(file)
+                    .map(|path| path.to_string_lossy().into_owned());
                 let mut link = base.clone();
                 if let (Some(below), Ok(mut parts)) = (below, link.path_segments_mut()) {
                     parts.pop_if_empty().extend(below.split('/'));
@@ -45,7 +47,10 @@ impl Links {
                 })?;
                 // The whole place as one name: kind, job and submission make it unique.
                 let name = self.below(file).unwrap_or_else(|| from.clone());
-                let name = name.to_string_lossy().trim_start_matches('/').replace('/', "-");
+                let name = name
+                    .to_string_lossy()
+                    .trim_start_matches('/')
+                    .replace('/', "-");
                 let to = folder.join(name);
                 std::fs::copy(&from, &to)?;
                 Ok(to.display().to_string())

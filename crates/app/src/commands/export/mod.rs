@@ -97,14 +97,19 @@ pub(crate) async fn export(globals: &Globals, args: &ExportArgs) -> Result<Code,
 
 /// Where `--changed` remembers: beside the output.
 fn memory(args: &ExportArgs) -> Option<PathBuf> {
-    let output = args.output.as_ref().filter(|_| args.changed == Some(true))?;
+    let output = args
+        .output
+        .as_ref()
+        .filter(|_| args.changed == Some(true))?;
     let mut name = output.file_name()?.to_owned();
     name.push(".exported");
     Some(output.with_file_name(name))
 }
 
 fn remembered(args: &ExportArgs) -> Result<i64, Failure> {
-    let Some(path) = memory(args) else { return Ok(0) };
+    let Some(path) = memory(args) else {
+        return Ok(0);
+    };
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -220,10 +225,7 @@ async fn for_shop(
 }
 
 /// What the shop's own file says: the names of its columns, and its products' titles.
-fn known_to_shop(
-    shop: Shop,
-    path: &Path,
-) -> Result<(Layout, HashMap<String, String>), Failure> {
+fn known_to_shop(shop: Shop, path: &Path) -> Result<(Layout, HashMap<String, String>), Failure> {
     let unreadable = |error| Failure::new(Code::Error, error);
     let catalog = Catalog::open(path, Mapping::default()).map_err(unreadable)?;
     let layout = Layout::of(shop, &catalog);
@@ -251,7 +253,9 @@ fn item(
         return None;
     };
     // The enlarged image is the better one.
-    let images = ["upscale", "generate"].into_iter().filter_map(|operation| product.newest(operation));
+    let images = ["upscale", "generate"]
+        .into_iter()
+        .filter_map(|operation| product.newest(operation));
     let mut urls = Vec::new();
     for made in images {
         match tables::public(made, links) {
@@ -287,7 +291,9 @@ impl Output {
         let Some(path) = path else {
             return Ok(Self::Stdout(io::stdout()));
         };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
         let file = tempfile::Builder::new().tempfile_in(folder.unwrap_or(Path::new(".")))?;
         Ok(Self::File(BufWriter::new(file), path.to_path_buf()))
     }
@@ -335,9 +341,18 @@ fn tell(globals: &Globals, args: &ExportArgs, report: &Report) -> Result<(), Fai
         say("nothing to export; no file was written");
     }
     let without = [
-        (report.without_title, "products have no title that is known: name the shop's file with --catalog FILE"),
-        (report.images_without_link, "images have no link that a shop could follow: say where the storage is reached with --links URL"),
-        (report.without_product, "results belong to rows without client_product_id, which no shop would find"),
+        (
+            report.without_title,
+            "products have no title that is known: name the shop's file with --catalog FILE",
+        ),
+        (
+            report.images_without_link,
+            "images have no link that a shop could follow: say where the storage is reached with --links URL",
+        ),
+        (
+            report.without_product,
+            "results belong to rows without client_product_id, which no shop would find",
+        ),
     ];
     for (count, what) in without.into_iter().filter(|(count, _)| *count > 0) {
         say(format!("{count} {what}"));

@@ -74,7 +74,9 @@ impl<W: Write> Table<W> {
             ExportRows::Deliverables => &FILE_COLUMNS,
         };
         // Quotes around all that is no number tell spreadsheets which cells are texts.
-        let mut table = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(out);
+        let mut table = csv::WriterBuilder::new()
+            .quote_style(csv::QuoteStyle::Always)
+            .from_writer(out);
         table.write_record(columns)?;
         Ok(Self::Csv(Box::new(table), columns, spreadsheet))
     }
@@ -86,7 +88,9 @@ impl<W: Write> Table<W> {
                 out.write_all(b"\n")
             }
             Self::Csv(table, columns, spreadsheet) => {
-                let cells = columns.iter().map(|name| cell(name, row.get(*name), *spreadsheet));
+                let cells = columns
+                    .iter()
+                    .map(|name| cell(name, row.get(*name), *spreadsheet));
                 Ok(table.write_record(cells)?)
             }
         }
@@ -103,7 +107,9 @@ impl<W: Write> Table<W> {
 fn cell(name: &str, value: Option<&Value>, spreadsheet: Spreadsheet) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) if IDS.contains(&name) && spreadsheet == Spreadsheet::Apostrophes => {
+        Some(Value::String(text))
+            if IDS.contains(&name) && spreadsheet == Spreadsheet::Apostrophes =>
+        {
             defused(&apostrophe(text))
         }
         Some(Value::String(text)) => defused(text),
@@ -134,7 +140,11 @@ fn product_row(product: &ProductResult, links: &Links) -> io::Result<Row> {
     };
     let image = product.newest("generate").or(product.newest("upscale"));
     let link = image.and_then(|made| public(made, links));
-    let credits: i64 = product.jobs.iter().filter_map(|made| made.job.work.credits).sum();
+    let credits: i64 = product
+        .jobs
+        .iter()
+        .filter_map(|made| made.job.work.credits)
+        .sum();
     let values = [
         value(&product.id),
         value(&ean),
@@ -157,7 +167,10 @@ fn file_rows(made: &Made, links: &Links) -> io::Result<Vec<Row>> {
     if made.files.is_empty() {
         return Ok(vec![file_row(made, None, links)?]);
     }
-    made.files.iter().map(|file| file_row(made, Some(file), links)).collect()
+    made.files
+        .iter()
+        .map(|file| file_row(made, Some(file), links))
+        .collect()
 }
 
 fn file_row(made: &Made, file: Option<&DeliverableRow>, links: &Links) -> io::Result<Row> {

@@ -60,7 +60,10 @@ impl<'a> Intake<'a> {
         let rejects = rejects.map(|path| Rejects::new(path, catalog.delimiter().is_some()));
         let count = |order: &Order<'_>| JobsReport {
             operation: order.task.operation(),
-            account: order.account.map(|account| account.name.clone()).or(order.named.clone()),
+            account: order
+                .account
+                .map(|account| account.name.clone())
+                .or(order.named.clone()),
             provider: Some(order.task.provider()),
             model: order.model().map(str::to_owned),
             credits_each: order.price(),
@@ -92,7 +95,9 @@ impl<'a> Intake<'a> {
         let mut chunk: Vec<Product> = Vec::new();
         let mut taken = 0;
         while taken < self.rules.sample {
-            let Some(row) = self.catalog.next() else { break };
+            let Some(row) = self.catalog.next() else {
+                break;
+            };
             let row = row.map_err(|error| Failure::new(Code::Error, error))?;
             self.summary.add(&row);
             match row {
@@ -140,7 +145,12 @@ impl<'a> Intake<'a> {
             Some(Repeat::Id(_)) => Field::Id,
             _ => Field::Barcode,
         };
-        let column = self.catalog.columns_of(field).into_iter().next().unwrap_or_default();
+        let column = self
+            .catalog
+            .columns_of(field)
+            .into_iter()
+            .next()
+            .unwrap_or_default();
         self.reject(product.line, &column, code, &reason, &product.records)?;
         Ok(true)
     }
@@ -158,7 +168,11 @@ impl<'a> Intake<'a> {
             self.first_rejects.push((line, reason.to_owned()));
         }
         if let Some(rejects) = &mut self.rejects {
-            let why = Why { line, column, reason };
+            let why = Why {
+                line,
+                column,
+                reason,
+            };
             rejects.add(self.catalog.header(), records, why)?;
         }
         Ok(())
@@ -174,7 +188,9 @@ impl<'a> Intake<'a> {
         let mut problems = Vec::new();
         for product in products {
             for (place, order) in self.orders.iter().enumerate() {
-                let Some(count) = self.counts.get_mut(place) else { continue };
+                let Some(count) = self.counts.get_mut(place) else {
+                    continue;
+                };
                 if self.rules.only_missing && place_of_text(order, product) {
                     count.has_text += 1;
                     continue;
@@ -205,7 +221,10 @@ impl<'a> Intake<'a> {
     }
 
     /// Which of these products have which jobs already, where that is asked for.
-    async fn made(&self, products: &[Product]) -> Result<BTreeSet<(String, &'static str)>, Failure> {
+    async fn made(
+        &self,
+        products: &[Product],
+    ) -> Result<BTreeSet<(String, &'static str)>, Failure> {
         let mut made = BTreeSet::new();
         let Some(store) = self.store.filter(|_| self.rules.only_missing) else {
             return Ok(made);
@@ -228,7 +247,10 @@ impl<'a> Intake<'a> {
         for (place, job) in jobs.iter().take(room) {
             self.samples.push(Sample {
                 product: job.client_product_id.clone().unwrap_or_default(),
-                operation: self.orders.get(*place).map_or("", |order| order.task.operation()),
+                operation: self
+                    .orders
+                    .get(*place)
+                    .map_or("", |order| order.task.operation()),
                 asks_for: shortened(&asks_for(job), SAMPLE_CHARS),
             });
         }
@@ -237,7 +259,10 @@ impl<'a> Intake<'a> {
     /// Inserts what is new; a dry run only counts it.
     async fn insert(&mut self, jobs: Vec<(usize, NewJob)>) -> Result<(), Failure> {
         for (place, count) in self.counts.iter_mut().enumerate() {
-            let own = jobs.iter().filter(|(of, _)| *of == place).map(|(_, job)| job.clone());
+            let own = jobs
+                .iter()
+                .filter(|(of, _)| *of == place)
+                .map(|(_, job)| job.clone());
             let own: Vec<NewJob> = own.collect();
             let all = u64::try_from(own.len()).unwrap_or_default();
             let new = match (self.store, self.rules.dry_run) {

@@ -80,7 +80,10 @@ impl Task {
     /// The template that it renders.
     pub(super) fn template(&self) -> Option<&Template> {
         match self {
-            Self::Image { prompt: template, .. } | Self::Video { topic: template } => Some(template),
+            Self::Image {
+                prompt: template, ..
+            }
+            | Self::Video { topic: template } => Some(template),
             Self::Describe | Self::Upscale => None,
         }
     }
@@ -138,7 +141,10 @@ impl Task {
             }),
             Self::Video { topic } => Input::Production(ProductionInput {
                 topic: rendered(topic)?,
-                metadata_md: product.brand.as_ref().map(|brand| format!("Brand: {brand}")),
+                metadata_md: product
+                    .brand
+                    .as_ref()
+                    .map(|brand| format!("Brand: {brand}")),
                 ..ProductionInput::default()
             }),
         })
@@ -196,7 +202,9 @@ impl Order<'_> {
         let Task::Image { model, .. } = &self.task else {
             return None;
         };
-        let default = self.account.and_then(|account| account.defaults.model.as_deref());
+        let default = self
+            .account
+            .and_then(|account| account.defaults.model.as_deref());
         model.as_deref().or(default)
     }
 }
@@ -204,7 +212,12 @@ impl Order<'_> {
 /// Problems that every product of the import would have: the account or the flags have to be mended, and
 /// no row.
 pub(super) fn is_of_all(code: &str) -> bool {
-    const OF_ROWS: [&str; 4] = ["missing_product", "missing_prompt", "missing_topic", "missing_image_url"];
+    const OF_ROWS: [&str; 4] = [
+        "missing_product",
+        "missing_prompt",
+        "missing_topic",
+        "missing_image_url",
+    ];
     matches!(code, "unknown_model" | "invalid_uuid" | "template")
         || (code.starts_with("missing_") && !OF_ROWS.contains(&code))
 }

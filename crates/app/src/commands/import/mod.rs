@@ -59,7 +59,9 @@ pub(crate) async fn import(globals: &Globals, args: &ImportArgs) -> Result<Code,
     let now = SystemClock.now();
     if dry_run && !tasks.is_empty() {
         match &opened {
-            Ok((config, store)) => report.forecast = Some(forecast(config, store, &report, now).await?),
+            Ok((config, store)) => {
+                report.forecast = Some(forecast(config, store, &report, now).await?)
+            }
             Err(failure) => report.no_forecast = Some(failure.to_string().replace('\n', ";")),
         }
     }
@@ -81,7 +83,9 @@ fn tell(
         print(report.words(now))?;
     }
     if report.jobs.is_empty() {
-        say("nothing was asked for: add --describe, --image \"PROMPT\", --upscale or --video \"TOPIC\"");
+        say(
+            "nothing was asked for: add --describe, --image \"PROMPT\", --upscale or --video \"TOPIC\"",
+        );
     } else if args.sample.is_some() && !report.dry_run {
         say("next: look at these, then type the same without --sample");
     } else if !report.dry_run {
@@ -132,10 +136,15 @@ fn orders<'a>(
 fn named(config: &Config, names: &[String], at: Provider) -> Result<Option<String>, Failure> {
     if let Some(unknown) = names.iter().find(|name| !config.names.contains_key(*name)) {
         let known: Vec<&str> = config.names.keys().map(String::as_str).collect();
-        let why = format!("there is no account {unknown:?} in the config; it has: {}", known.join(", "));
+        let why = format!(
+            "there is no account {unknown:?} in the config; it has: {}",
+            known.join(", ")
+        );
         return Err(Failure::say(Code::Usage, why));
     }
-    let own = names.iter().find(|name| config.names.get(*name) == Some(&at));
+    let own = names
+        .iter()
+        .find(|name| config.names.get(*name) == Some(&at));
     if own.is_none() && !config.names.values().any(|provider| *provider == at) {
         let why = format!("the config has no account at {at}, so that nobody would do these jobs");
         return Err(Failure::say(Code::Config, why));
@@ -153,10 +162,17 @@ fn account<'a>(config: &'a Config, named: Option<&str>, at: Provider) -> Option<
 
 /// The label of a file's jobs: its name without its ending; rejected rows keep that of their file.
 fn batch_of(file: &Path) -> String {
-    let stem = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
+    let stem = file
+        .file_stem()
+        .unwrap_or(file.as_os_str())
+        .to_string_lossy();
     let (stem, _) = stem.split_once(REJECTED).unwrap_or((&stem, ""));
     let kept: String = stem.trim().chars().take(100).collect();
-    if kept.is_empty() { "import".to_owned() } else { kept }
+    if kept.is_empty() {
+        "import".to_owned()
+    } else {
+        kept
+    }
 }
 
 /// Where the rejected rows of a file go: into the working directory, and never over a file that is read.
@@ -189,7 +205,10 @@ fn name_of(file: &Path) -> String {
 /// Adds the counts of one more file.
 fn add(all: &mut Vec<JobsReport>, more: Vec<JobsReport>) {
     for counts in more {
-        match all.iter_mut().find(|known| known.operation == counts.operation) {
+        match all
+            .iter_mut()
+            .find(|known| known.operation == counts.operation)
+        {
             Some(known) => {
                 known.new += counts.new;
                 known.known += counts.known;
@@ -209,7 +228,11 @@ async fn forecast(
     report: &Report,
     now: Timestamp,
 ) -> Result<crate::forecasts::Forecasts, Failure> {
-    let accounts: Vec<Account> = config.accounts.iter().map(|(account, _)| account.clone()).collect();
+    let accounts: Vec<Account> = config
+        .accounts
+        .iter()
+        .map(|(account, _)| account.clone())
+        .collect();
     let batch = report.files.first().map(|file| file.batch.clone());
     let planned: Vec<OpenWork> = report
         .jobs
@@ -229,7 +252,9 @@ async fn forecast(
 
 fn planned(jobs: &JobsReport, batch: Option<String>) -> Option<OpenWork> {
     let kinds = domain::JobKind::ALL.into_iter();
-    let kind = kinds.filter(|kind| Some(kind.provider()) == jobs.provider).last()?;
+    let kind = kinds
+        .filter(|kind| Some(kind.provider()) == jobs.provider)
+        .last()?;
     Some(OpenWork {
         kind,
         account: jobs.account.clone(),

@@ -89,7 +89,11 @@ impl Report {
         }
         let samples = self.samples.iter();
         lines.extend(samples.map(|sample| {
-            let Sample { product, operation, asks_for } = sample;
+            let Sample {
+                product,
+                operation,
+                asks_for,
+            } = sample;
             format!("  {operation} of {product}: {asks_for}")
         }));
         if let Some(forecast) = &self.forecast {
@@ -109,14 +113,19 @@ impl Report {
                 *sums.entry(provider).or_default() += jobs.new * each.unsigned_abs();
             }
         }
-        let words: Vec<String> = sums.iter().map(|(at, sum)| format!("{sum} credits at {at}")).collect();
+        let words: Vec<String> = sums
+            .iter()
+            .map(|(at, sum)| format!("{sum} credits at {at}"))
+            .collect();
         (!words.is_empty()).then(|| format!("in all: {}", words.join(", ")))
     }
 }
 
 impl FileReport {
     fn lines(&self) -> Vec<String> {
-        let divided = self.delimiter.map(|by| format!(", cells divided by {by:?}"));
+        let divided = self
+            .delimiter
+            .map(|by| format!(", cells divided by {by:?}"));
         let mut lines = vec![format!(
             "{}: {}, {}{}",
             self.file,
@@ -124,13 +133,25 @@ impl FileReport {
             self.encoding,
             divided.unwrap_or_default()
         )];
-        let columns = self.columns.iter().map(|(field, names)| format!("{field} = {}", names.join(" + ")));
-        lines.push(format!("  columns: {}", columns.collect::<Vec<_>>().join("; ")));
+        let columns = self
+            .columns
+            .iter()
+            .map(|(field, names)| format!("{field} = {}", names.join(" + ")));
+        lines.push(format!(
+            "  columns: {}",
+            columns.collect::<Vec<_>>().join("; ")
+        ));
         lines.push(format!("  {}", self.summary));
         if let Some(path) = &self.rejects {
             let codes = self.rejects_by_code.iter();
-            let codes: Vec<String> = codes.map(|(code, count)| format!("{count} {code}")).collect();
-            lines.push(format!("  rejected rows are in {}: {}", path.display(), codes.join(", ")));
+            let codes: Vec<String> = codes
+                .map(|(code, count)| format!("{count} {code}"))
+                .collect();
+            lines.push(format!(
+                "  rejected rows are in {}: {}",
+                path.display(),
+                codes.join(", ")
+            ));
         }
         let first = self.first_rejects.iter().take(SHOWN);
         lines.extend(first.map(|(line, reason)| format!("    line {line}: {reason}")));
@@ -140,7 +161,11 @@ impl FileReport {
 
 impl JobsReport {
     fn line(&self, dry_run: bool) -> String {
-        let verb = if dry_run { "would be inserted" } else { "inserted" };
+        let verb = if dry_run {
+            "would be inserted"
+        } else {
+            "inserted"
+        };
         let mut words = vec![format!("{}: {} {verb}", self.operation, self.new)];
         let counts = [
             (self.known, "there already"),
@@ -152,10 +177,7 @@ impl JobsReport {
         words.extend(counts.map(|(count, what)| format!("{count} {what}")));
         if self.new > 0 {
             words.push(match self.credits_each {
-                Some(each) => format!(
-                    "{} credits ({each} each)",
-                    self.new * each.unsigned_abs()
-                ),
+                Some(each) => format!("{} credits ({each} each)", self.new * each.unsigned_abs()),
                 None => "at a price that is not known".to_owned(),
             });
         }
