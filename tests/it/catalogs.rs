@@ -32,141 +32,132 @@ fn read(folder: &Path, name: &str) -> String {
     std::fs::read_to_string(folder.join(name)).unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_catalog_goes_in_once_and_its_results_come_out_for_the_shop() {
-    let shop = Shop::open(Engine::Sqlite, options()).await;
-    let folder = shop.folder.path().to_path_buf();
-    std::fs::write(folder.join("spring.csv"), PRODUCTS).unwrap();
-    let import = [
-        "--json",
-        "import",
-        "spring.csv",
-        "--describe",
-        "--image",
-        "{title} on oak",
-        "--model",
-        "seedream",
-    ];
+/// What is asked of the catalog.
+const WHAT: [&str; 7] = [
+    "--json",
+    "import",
+    "spring.csv",
+    "--describe",
+    "--image",
+    "{title} on oak",
+    "--model=seedream",
+];
 
-    let dry = [&import[..], &["--dry-run"]].concat();
-    let (report, _) = words(&shop, &dry);
+async fn with_catalog() -> Shop {
+    let shop = Shop::open(Engine::Sqlite, options()).await;
+    std::fs::write(shop.folder.path().join("spring.csv"), PRODUCTS).unwrap();
+    shop
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dry_run_tells_price_and_time_and_inserts_nothing() {
+    let shop = with_catalog().await;
+    let (report, _) = words(&shop, &[&WHAT[..], &["--dry-run"]].concat());
     assert_eq!(number(&report, "/jobs/0/new"), 2, "{report:#}");
+    assert_eq!(number(&report, "/jobs/1/credits_each"), 3, "{report:#}");
+    let samples = report.pointer("/samples").and_then(Value::as_array);
+    assert_eq!(samples.map(Vec::len), Some(3));
     assert_eq!(
-        report
-            .pointer("/samples")
-            .and_then(Value::as_array)
-            .map(Vec::len),
-        Some(3)
-    );
-    assert!(
-        report.pointer("/forecast/accounts/0/jobs").is_some(),
+        number(&report, "/forecast/accounts/0/jobs"),
+        1,
         "{report:#}"
     );
-    assert!(!folder.join("spring.rejected.csv").exists());
-    let (report, _) = words(&shop, &["--json", "jobs", "list"]);
-    assert_eq!(report, Value::Array(vec![]));
+    assert!(!shop.folder.path().join("spring.rejected.csv").exists());
+    let (listed, _) = words(&shop, &["--json", "jobs", "list"]);
+    assert_eq!(listed, Value::Array(vec![]));
+}
 
-    let (report, _) = words(&shop, &[&import[..], &["--sample", "1"]].concat());
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_inserts_nothing_twice_and_its_rejects_are_mended_and_imported_alone() {
+    let shop = with_catalog().await;
+    let folder = shop.folder.path();
+    let (report, _) = words(&shop, &[&WHAT[..], &["--sample", "1"]].concat());
+    let new = ["/jobs/0/new", "/jobs/1/new"].map(|path| number(&report, path));
+    assert_eq!(new, [1, 1]);
+    let (report, _) = words(&shop, &WHAT);
+    let counts = [
+        "/jobs/0/new",
+        "/jobs/0/known",
+        "/jobs/1/known",
+        "/jobs/1/impossible",
+    ];
     assert_eq!(
-        (
-            number(&report, "/jobs/0/new"),
-            number(&report, "/jobs/1/new")
-        ),
-        (1, 1)
+        counts.map(|path| number(&report, path)),
+        [1, 1, 1, 1],
+        "{report:#}"
     );
-    let (report, _) = words(&shop, &import);
-    assert_eq!(
-        (
-            number(&report, "/jobs/0/new"),
-            number(&report, "/jobs/0/known")
-        ),
-        (1, 1)
-    );
-    assert_eq!(
-        (
-            number(&report, "/jobs/1/impossible"),
-            number(&report, "/files/0/products")
-        ),
-        (1, 2)
-    );
-    let rejected = read(&folder, "spring.rejected.csv");
-    assert!(
-        rejected.contains("its digits are lost: export the column as text"),
-        "{rejected}"
-    );
-    assert!(
-        rejected.contains("there is no usable image to begin with"),
-        "{rejected}"
-    );
-
-    // Mended and imported alone.
+    let rejected = read(folder, "spring.rejected.csv");
+    for reason in [
+        "its digits are lost: export the column as text",
+        "there is no usable image to begin with",
+    ] {
+        assert!(rejected.contains(reason), "{rejected}");
+    }
     let mended = rejected.replace("nameless,,", "nameless,Table,");
     std::fs::write(folder.join("spring.rejected.csv"), mended).unwrap();
-    let (report, _) = words(
-        &shop,
-        &["--json", "import", "spring.rejected.csv", "--describe"],
-    );
-    assert_eq!(
-        (
-            number(&report, "/jobs/0/new"),
-            number(&report, "/jobs/0/known")
-        ),
-        (1, 1)
-    );
-    assert_eq!(
-        report.pointer("/files/0/batch"),
-        Some(&Value::from("spring"))
-    );
+    let again = ["--json", "import", "spring.rejected.csv", "--describe"];
+    let (report, _) = words(&shop, &again);
+    let counts = ["/jobs/0/new", "/jobs/0/known"].map(|path| number(&report, path));
+    assert_eq!(counts, [1, 1], "{report:#}");
+    let batch = report.pointer("/files/0/batch");
+    assert_eq!(batch, Some(&Value::from("spring")));
+    let missing = [&WHAT[..], &["--only-missing", "--batch", "summer"]].concat();
+    let (report, _) = words(&shop, &missing);
+    assert_eq!(number(&report, "/jobs/0/has_job"), 2, "{report:#}");
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_come_out_as_the_shop_imports_them() {
+    let shop = with_catalog().await;
+    let folder = shop.folder.path();
+    words(&shop, &WHAT);
     words(&shop, &["run", "--until-idle"]);
     let links = "https://files.example/shop";
     let export = [
         "export",
-        "--format",
-        "shopify",
+        "--format=shopify",
         "--changed",
-        "--catalog",
-        "spring.csv",
+        "--catalog=spring.csv",
         "--links",
         links,
-        "--output",
-        "out.csv",
+        "--output=out.csv",
     ];
     words(&shop, &export);
-    let texts = read(&folder, "out.csv");
+    let texts = read(folder, "out.csv");
+    let begin = "Handle,Title,Body (HTML)\nchair,=Chair,<";
     assert!(
-        texts.starts_with("Handle,Title,Body (HTML)\nchair,=Chair,<"),
+        texts.starts_with(begin) && texts.contains("\nlamp,Lamp,<"),
         "{texts}"
     );
-    assert_eq!(
-        texts
-            .lines()
-            .filter(|line| line.starts_with("lamp,Lamp,<"))
-            .count(),
-        1,
-        "{texts}"
-    );
-    let images = read(&folder, "out.images.csv");
-    assert!(
-        images.starts_with("Handle,Title,Image Src\nlamp,Lamp,https://files.example/shop/image/"),
-        "{images}"
-    );
+    let images = read(folder, "out.images.csv");
+    let begin = "Handle,Title,Image Src\nlamp,Lamp,https://files.example/shop/image/";
+    assert!(images.starts_with(begin), "{images}");
     // Nothing has ended since.
     std::fs::remove_file(folder.join("out.csv")).unwrap();
     words(&shop, &export);
     assert!(!folder.join("out.csv").exists());
 
-    words(&shop, &["export", "--output", "all.csv", "--apostrophes"]);
-    let all = read(&folder, "all.csv");
+    words(
+        &shop,
+        &[
+            "export",
+            "--output=all.csv",
+            "--apostrophes",
+            "--files=taken",
+        ],
+    );
+    let all = read(folder, "all.csv");
     assert!(
         all.contains("\"'4006381333931\"") && all.contains("\"'=Chair\""),
         "{all}"
     );
-    words(
-        &shop,
-        &["export", "--format", "google", "--output", "google.xml"],
-    );
-    assert!(read(&folder, "google.xml").contains("trained_algorithmic_media"));
+    assert!(all.contains("\"taken/image-"), "{all}");
+    assert_eq!(std::fs::read_dir(folder.join("taken")).unwrap().count(), 1);
+    words(&shop, &["export", "--format=google", "--output=google.xml"]);
+    assert!(read(folder, "google.xml").contains("trained_algorithmic_media"));
+    let lines = shop.output(&["export", "--format=jsonl", "--rows=deliverables"]);
+    let lines = String::from_utf8(lines.stdout).unwrap();
+    assert_eq!(lines.lines().count(), 3, "{lines}");
 }
 
 #[test]

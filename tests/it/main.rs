@@ -6,6 +6,7 @@ mod account;
 mod bad_input;
 #[cfg(test)]
 mod catalogs;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod database;

@@ -163,7 +163,9 @@ impl Columns {
             Format::Google => columns.id = surest(&["id"]),
             // Akeneo's `code` names a model, and no barcode.
             Format::Akeneo if columns.barcode == all("code") => columns.barcode.clear(),
-            Format::Akeneo | Format::OpenFoodFacts | Format::Table | Format::JsonLines => {}
+            // A shop has no number of its own there.
+            Format::OpenFoodFacts => columns.id.clone_from(&columns.barcode),
+            Format::Akeneo | Format::Table | Format::JsonLines => {}
         }
         columns
     }

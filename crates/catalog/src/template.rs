@@ -47,7 +47,7 @@ pub enum TemplateError {
         name: String,
         /// The names that there are.
         known: String,
-        /// What was probably meant, as the end of a sentence.
+        /// What was probably meant, as a part of the sentence.
         nearest: String,
     },
     /// It cannot be rendered for a product.
@@ -140,7 +140,7 @@ impl Template {
             name: unknown.clone(),
             known: known.join(", "),
             nearest: nearest.map_or_else(String::new, |(_, name)| {
-                format!("; did you mean {{{name}}}?")
+                format!(" (did you mean {{{name}}}?)")
             }),
         })
     }
@@ -271,7 +271,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("{titel}") && error.ends_with("did you mean {title}?"),
+            error.contains("{titel}") && error.contains("(did you mean {title}?); it has: title"),
             "{error}"
         );
         let error = Template::parse("{weather}")

@@ -73,9 +73,13 @@ pub(crate) struct ImportArgs {
     /// Only the first so many products. The same import without it goes on with the others.
     #[arg(long, value_name = "PRODUCTS")]
     pub(crate) sample: Option<u64>,
-    /// Where rejected rows go; else beside the working directory's name of the file, as FILE.rejected.csv.
+    /// Where rejected rows go; else into the working directory, as NAME.rejected.csv.
     #[arg(long, value_name = "PATH")]
     pub(crate) rejects: Option<PathBuf>,
+    /// Write down all that is odd about products that are taken (a wrong check digit and the right one, an image
+    /// that cannot be used), as CSV.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) notices: Option<PathBuf>,
 }
 
 /// What an export is written for.

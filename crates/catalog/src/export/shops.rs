@@ -197,7 +197,9 @@ impl<W: Write> ShopTable<W> {
     /// # Errors
     /// What the disk says.
     pub fn into_inner(self) -> io::Result<W> {
-        self.table.into_inner().map_err(|error| error.into_error())
+        self.table
+            .into_inner()
+            .map_err(csv::IntoInnerError::into_error)
     }
 }
 

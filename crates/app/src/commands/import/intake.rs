@@ -9,6 +9,7 @@ use domain::{Input, JobKind};
 use store::{NewJob, Store};
 
 use super::make::{Order, is_of_all};
+use super::notices::Notices;
 use super::report::{FileReport, JobsReport, Sample};
 use crate::exit::{Code, Failure};
 use crate::output::shortened;
@@ -85,7 +86,7 @@ impl<'a> Intake<'a> {
     }
 
     /// Reads all of it.
-    pub(super) async fn run(&mut self) -> Result<(), Failure> {
+    pub(super) async fn run(&mut self, file: &str, notices: &mut Notices) -> Result<(), Failure> {
         for order in &self.orders {
             if let Some(template) = order.task.template() {
                 let checked = template.check(&self.catalog);
@@ -106,6 +107,7 @@ impl<'a> Intake<'a> {
                     self.reject(no.line, &no.column, no.code, &no.reason, &no.records)?;
                 }
                 Row::Product(product) => {
+                    notices.add(file, &product)?;
                     if self.is_left_out(&product)? {
                         continue;
                     }
@@ -286,7 +288,7 @@ impl<'a> Intake<'a> {
     }
 
     /// What came in.
-    pub(super) fn report(&self, file: &Path, batch: &str) -> FileReport {
+    pub(super) fn report(&self, file: &Path, batch: &str, notices: &Notices) -> FileReport {
         let columns = Field::ALL.into_iter().filter_map(|field| {
             let names = self.catalog.columns_of(field);
             (!names.is_empty()).then(|| (field.as_str(), names))
@@ -304,6 +306,7 @@ impl<'a> Intake<'a> {
             rejects_by_code: self.rejects_by_code.clone(),
             rejects: written.map(|rejects| rejects.path().to_path_buf()),
             first_rejects: self.first_rejects.clone(),
+            first_notices: notices.first.clone(),
         }
     }
 }

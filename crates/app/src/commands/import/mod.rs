@@ -2,6 +2,7 @@
 
 mod intake;
 mod make;
+mod notices;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::opened;
 use crate::output::{print, print_json, say};
 use intake::{Intake, Rules};
 use make::{Order, Task};
+use notices::Notices;
 use report::{JobsReport, Report};
 
 /// What a file of rejected rows is called after.
@@ -42,25 +44,28 @@ pub(crate) async fn import(globals: &Globals, args: &ImportArgs) -> Result<Code,
         dry_run: dry_run || tasks.is_empty(),
         ..Report::default()
     };
+    let mut notices = Notices::new(args.notices.as_deref())?;
     for file in &args.files {
+        notices.first.clear();
         let batch = args.batch.clone().unwrap_or_else(|| batch_of(file));
         let catalog = Catalog::open(file, Mapping(args.map.clone()))
             .map_err(|error| Failure::new(Code::Error, error).while_doing(name_of(file)))?;
         let rules = rules(args, file, report.dry_run);
         let orders = orders(&tasks, args, config, &batch)?;
         let mut intake = Intake::new(catalog, orders, &rules, store);
-        let outcome = Box::pin(intake.run()).await;
+        let outcome = Box::pin(intake.run(&file.display().to_string(), &mut notices)).await;
         outcome.map_err(|failure| failure.while_doing(name_of(file)))?;
-        report.files.push(intake.report(file, &batch));
+        report.files.push(intake.report(file, &batch, &notices));
         let room = 3_usize.saturating_sub(report.samples.len());
         report.samples.extend(intake.samples.into_iter().take(room));
         add(&mut report.jobs, intake.counts);
     }
+    notices.finish()?;
     let now = SystemClock.now();
     if dry_run && !tasks.is_empty() {
         match &opened {
             Ok((config, store)) => {
-                report.forecast = Some(forecast(config, store, &report, now).await?)
+                report.forecast = Some(forecast(config, store, &report, now).await?);
             }
             Err(failure) => report.no_forecast = Some(failure.to_string().replace('\n', ";")),
         }
@@ -251,10 +256,8 @@ async fn forecast(
 }
 
 fn planned(jobs: &JobsReport, batch: Option<String>) -> Option<OpenWork> {
-    let kinds = domain::JobKind::ALL.into_iter();
-    let kind = kinds
-        .filter(|kind| Some(kind.provider()) == jobs.provider)
-        .last()?;
+    let mut kinds = domain::JobKind::ALL.into_iter();
+    let kind = kinds.find(|kind| Some(kind.provider()) == jobs.provider)?;
     Some(OpenWork {
         kind,
         account: jobs.account.clone(),

@@ -12,6 +12,9 @@ use crate::forecasts::{Forecasts, paragraph};
 /// Rejected rows that are shown; all are in the file.
 const SHOWN: usize = 5;
 
+/// Codes of rows of which no product can be made.
+const REJECTIONS: [&str; 2] = ["no_barcode_and_no_name", "unreadable"];
+
 /// All of it.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
@@ -48,6 +51,8 @@ pub(super) struct FileReport {
     pub(super) rejects: Option<PathBuf>,
     /// The first of them: line and reason.
     pub(super) first_rejects: Vec<(u64, String)>,
+    /// The first oddities of products that are taken all the same; `codes` counts them.
+    pub(super) first_notices: Vec<(u64, String)>,
 }
 
 /// The jobs of one sort.
@@ -142,6 +147,24 @@ impl FileReport {
             columns.collect::<Vec<_>>().join("; ")
         ));
         lines.push(format!("  {}", self.summary));
+        let odd = self
+            .summary
+            .codes
+            .iter()
+            .filter(|(code, _)| !REJECTIONS.contains(*code));
+        let odd: Vec<String> = odd.map(|(code, count)| format!("{count} {code}")).collect();
+        if !odd.is_empty() {
+            lines.push(format!("  odd, and taken all the same: {}", odd.join(", ")));
+            let first = self.first_notices.iter().take(SHOWN);
+            lines.extend(first.map(|(line, sentence)| format!("    line {line}: {sentence}")));
+        }
+        if !self.rejects_by_code.is_empty() && self.rejects.is_none() {
+            let codes = self.rejects_by_code.iter();
+            let codes: Vec<String> = codes
+                .map(|(code, count)| format!("{count} {code}"))
+                .collect();
+            lines.push(format!("  rejected: {}", codes.join(", ")));
+        }
         if let Some(path) = &self.rejects {
             let codes = self.rejects_by_code.iter();
             let codes: Vec<String> = codes
