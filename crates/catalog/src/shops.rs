@@ -12,11 +12,11 @@ fn read(text: &str) -> (Catalog, Vec<Row>) {
 }
 
 fn products(rows: &[Row]) -> Vec<&Product> {
-    let product = |row| match row {
-        &Row::Product(ref product) => Some(product.as_ref()),
+    let found = rows.iter().filter_map(|row| match row {
+        Row::Product(product) => Some(product.as_ref()),
         Row::Part(_) | Row::Rejected(_) => None,
-    };
-    rows.iter().filter_map(product).collect()
+    });
+    found.collect()
 }
 
 #[test]
