@@ -30,8 +30,6 @@ mod template;
 mod text;
 
 #[cfg(test)]
-mod shops;
-#[cfg(test)]
 mod tests;
 
 pub use catalog::{Catalog, CatalogError};

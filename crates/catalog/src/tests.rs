@@ -1,5 +1,7 @@
 //! Small catalogs with the oddities of real exports, and what comes of them.
 
+mod shops;
+
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use catalog::{Product, Template};
-use domain::{DescriptionInput, ImageInput, Input, JobKind, ProductionInput, Provider};
+use domain::{DescriptionInput, ImageInput, Input, JobKind, Prices, ProductionInput, Provider};
 use engine::Account;
 use sha2::{Digest, Sha256};
 use store::NewJob;
@@ -188,7 +188,9 @@ impl Order<'_> {
 
     /// What one of these jobs costs; `None`: nobody states it.
     pub(super) fn price(&self) -> Option<i64> {
-        let prices = &self.account?.prices;
+        // Without a key there is no account here, and what the documents state holds.
+        let documented = Prices::default();
+        let prices = self.account.map_or(&documented, |account| &account.prices);
         match &self.task {
             Task::Describe => prices.description,
             Task::Video { .. } => prices.production,

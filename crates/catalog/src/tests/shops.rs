@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use super::*;
+use crate::*;
 
 fn read(text: &str) -> (Catalog, Vec<Row>) {
     let mut catalog =
