@@ -59,7 +59,7 @@ async fn a_dry_run_tells_price_and_time_and_inserts_nothing() {
     assert_eq!(samples.map(Vec::len), Some(3));
     assert_eq!(
         number(&report, "/forecast/accounts/0/jobs"),
-        1,
+        2,
         "{report:#}"
     );
     assert!(!shop.folder.path().join("spring.rejected.csv").exists());

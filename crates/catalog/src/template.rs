@@ -40,7 +40,7 @@ pub enum TemplateError {
     },
     /// It names something that no product of the file has.
     #[error(
-        "the template names {{{name}}}, which the file does not have; it has: {known}{nearest}"
+        "the template names {{{name}}}, which the file does not have{nearest}; it has: {known}"
     )]
     Unknown {
         /// The name.
