@@ -229,3 +229,78 @@ fn rejected_rows_can_be_mended_and_read_alone() {
         assert_eq!(written.matches("vitrine_reason").count(), 1, "{written}");
     }
 }
+
+/// Whatever the bytes are, a feed and JSON lines are read to their end or refused with a line.
+#[test]
+fn no_bytes_stop_the_readers_of_feeds_and_json() {
+    let feed = [
+        "<item>",
+        "</item>",
+        "<g:id>",
+        "</g:id>",
+        "<title>",
+        "</title>",
+        "<![CDATA[",
+        "]]>",
+        "&",
+        "&amp;",
+        "&#x0;",
+        "<",
+        ">",
+        "\"",
+        "Lamp",
+        "\n",
+        "<link href='x'/>",
+        "é",
+        "\u{0}",
+        "<!--",
+        "-->",
+        "<?x?>",
+    ];
+    let json = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "\"name\"",
+        "\"ean\"",
+        "1e999",
+        "\"\\ud800\"",
+        "null",
+        "\n",
+        " ",
+        "Lamp",
+        "\u{0}",
+        "\"",
+        "é",
+        "{\"name\":\"Lamp\"}\n",
+        "true",
+    ];
+    let mut state = 1_u64;
+    for round in 0..2_000 {
+        let (begin, pieces) = match round % 2 {
+            0 => ("<rss><item><title>Lamp</title></item>", &feed[..]),
+            _ => ("{\"name\":\"Lamp\"}\n", &json[..]),
+        };
+        let mut text = begin.to_owned();
+        for _ in 0..60 {
+            // Knuth's linear congruential generator: the same texts in every run.
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            text += pieces[(state >> 33) as usize % pieces.len()];
+        }
+        let lines = text.lines().count() as u64;
+        let Ok(catalog) = Catalog::from_reader(Cursor::new(text.clone()), Mapping::default())
+        else {
+            continue;
+        };
+        let rows: Vec<_> = catalog.collect();
+        assert!(rows.iter().rev().skip(1).all(Result::is_ok), "{text:?}");
+        if let Some(Err(CatalogError::Malformed { line, .. })) = rows.last() {
+            assert!(*line <= lines + 1, "{line}: {text:?}");
+        }
+    }
+}

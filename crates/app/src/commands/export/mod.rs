@@ -10,7 +10,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use catalog::export::{GoogleFeed, Item, Layout, Part, Shop, ShopTable, Written};
-use catalog::{Catalog, Mapping, Row};
+use catalog::{Catalog, Field, Mapping, Row};
 use domain::Status;
 use serde::{Deserialize, Serialize};
 use store::ResultFilter;
@@ -190,7 +190,7 @@ async fn for_shop(
         return Err(Failure::say(Code::Usage, why).next("add --output PATH"));
     };
     let (layout, titles) = match &args.catalog {
-        Some(path) => known_to_shop(shop, path)?,
+        Some(path) => known_to_shop(shop, path, args.text_column.is_some())?,
         None => (Layout::documented(shop), HashMap::new()),
     };
     let layout = layout.with(args.text_column.as_deref(), args.image_column.as_deref());
@@ -225,10 +225,23 @@ async fn for_shop(
 }
 
 /// What the shop's own file says: the names of its columns, and its products' titles.
-fn known_to_shop(shop: Shop, path: &Path) -> Result<(Layout, HashMap<String, String>), Failure> {
+fn known_to_shop(
+    shop: Shop,
+    path: &Path,
+    says_column: bool,
+) -> Result<(Layout, HashMap<String, String>), Failure> {
     let unreadable = |error| Failure::new(Code::Error, error);
     let catalog = Catalog::open(path, Mapping::default()).map_err(unreadable)?;
     let layout = Layout::of(shop, &catalog);
+    let columns = catalog.columns_of(Field::Description);
+    if shop == Shop::Akeneo && columns.len() > 1 && !says_column {
+        let why = format!(
+            "the catalog has a column for texts in each language: {}",
+            columns.join(", ")
+        );
+        let next = "say which with --text-column COLUMN";
+        return Err(Failure::say(Code::Usage, why).next(next));
+    }
     let mut titles = HashMap::new();
     if shop == Shop::Shopify {
         for row in catalog {
