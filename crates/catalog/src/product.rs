@@ -59,7 +59,9 @@ impl Product {
         if own.chars().count() <= LONGEST_ID {
             return own;
         }
-        own.chars().take(LONGEST_ID).collect()
+        // What two long ids have in common at their beginning must not make them one.
+        let begin: String = own.chars().take(LONGEST_ID).collect();
+        format!("{begin}#{:016x}", fnv(&own))
     }
 }
 
@@ -70,6 +72,8 @@ pub enum Repeat {
     Id(u64),
     /// The barcode, which the product on this line has.
     Barcode(u64),
+    /// The name, which the product on this line has, where neither has an id or a barcode.
+    Title(u64),
 }
 
 /// Something odd about a row that is taken all the same.
@@ -80,7 +84,7 @@ pub struct Notice {
     /// The column's name as the file has it; empty for the whole row.
     pub column: String,
     /// `in_store`, `wrong_check_digit`, `wrong_length`, `barcode_padded`, `not_digits`,
-    /// `scientific`, `unusable_image_url`, `repeated_barcode`, `repeated_sku`, `too_many_cells`,
+    /// `scientific`, `unusable_image_url`, `repeated_barcode`, `repeated_sku`, `repeated_name`, `too_many_cells`,
     /// `unclosed_quote`, `line_cut`, `damaged_text` or `parent_not_in_file`.
     pub code: &'static str,
     /// What is odd, and what was made of it.
@@ -184,7 +188,10 @@ impl Reader {
         }
         self.note_barcode(&barcode_text, &barcode, ean.as_deref(), &mut notices);
         let id = self.id(&records);
-        let repeats = self.note_repetitions(ean.as_deref(), id.as_deref(), &mut notices);
+        let repeats = match (&id, &ean, &title) {
+            (None, None, Some(title)) => self.note_same_title(title, &mut notices),
+            _ => self.note_repetitions(ean.as_deref(), id.as_deref(), &mut notices),
+        };
         let brand = self.first(&records, Field::Brand);
         let brand = brand.and_then(|brand| brand.split(',').find_map(tidy));
         let image_urls = self.image_urls(&records, &mut notices);
@@ -382,6 +389,18 @@ impl Reader {
         same.map(Repeat::Id).or(barcode.map(Repeat::Barcode))
     }
 
+    /// Of products that have nothing but their name.
+    fn note_same_title(&mut self, title: &str, notices: &mut Notices) -> Option<Repeat> {
+        let first = self
+            .ids
+            .first_line_of(&format!("title:{title}"), notices.line)?;
+        let sentence =
+            format!("the name stands on line {first} already, and there is no id or barcode");
+        let column = self.column_name(self.columns.title.first().copied());
+        notices.add(&column, "repeated_name", &sentence);
+        Some(Repeat::Title(first))
+    }
+
     /// The usable URLs of all image columns and rows, each once.
     fn image_urls(&self, records: &[Record], notices: &mut Notices) -> Vec<String> {
         let mut urls: Vec<String> = Vec::new();
@@ -412,6 +431,13 @@ impl Reader {
         let name = column.and_then(|column| self.header.get(column));
         name.map_or("", |name| name.trim()).to_owned()
     }
+}
+
+/// A hash that stays the same over versions of Rust: FNV-1a, by its published numbers.
+fn fnv(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// The barcode to ask a provider about, if it can be of any help.

@@ -185,6 +185,28 @@ fn repetitions_name_the_first_line() {
 }
 
 #[test]
+fn what_tells_products_apart_is_their_id_then_the_barcode_then_the_name() {
+    let long = "x".repeat(300);
+    let text =
+        format!("sku,ean,name\n,,Lamp\n,96385074,Lamp\nA,,Lamp\n,,Lamp\n{long}1,,a\n{long}2,,b\n");
+    let products: Vec<Product> = rows(text)
+        .into_iter()
+        .filter_map(|row| match row {
+            Row::Product(product) => Some(*product),
+            Row::Part(_) | Row::Rejected(_) => None,
+        })
+        .collect();
+    let ids: Vec<String> = products.iter().map(Product::client_product_id).collect();
+    assert_eq!(ids[..4], ["Lamp", "96385074", "A", "Lamp"]);
+    let repeats: Vec<Option<Repeat>> = products.iter().map(|product| product.repeats).collect();
+    assert_eq!(
+        repeats,
+        [None, None, None, Some(Repeat::Title(2)), None, None]
+    );
+    assert!(ids[4] != ids[5] && ids[4].chars().count() < 250);
+}
+
+#[test]
 fn ragged_rows_and_cells_over_lines_survive() {
     let text = "name,description,ean\r\n\
                 \"Lamp\",\"<p>one,\r\ntwo \"\"three\"\"</p>\",4006381333931\r\n\

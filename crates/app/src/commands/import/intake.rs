@@ -141,11 +141,18 @@ impl<'a> Intake<'a> {
                 "repeated_sku",
                 format!("the product on line {line} has this id"),
             ),
+            Some(Repeat::Title(line)) => (
+                "repeated_name",
+                format!(
+                    "the product on line {line} has this name: give one of them an id or a barcode"
+                ),
+            ),
         };
         self.repeated_left_out += 1;
         let field = match product.repeats {
             Some(Repeat::Id(_)) => Field::Id,
-            _ => Field::Barcode,
+            Some(Repeat::Title(_)) => Field::Title,
+            Some(Repeat::Barcode(_)) | None => Field::Barcode,
         };
         let column = self
             .catalog
