@@ -267,12 +267,13 @@ impl<'a> Intake<'a> {
 
     /// Inserts what is new; a dry run only counts it.
     async fn insert(&mut self, jobs: Vec<(usize, NewJob)>) -> Result<(), Failure> {
-        for (place, count) in self.counts.iter_mut().enumerate() {
-            let own = jobs
-                .iter()
-                .filter(|(of, _)| *of == place)
-                .map(|(_, job)| job.clone());
-            let own: Vec<NewJob> = own.collect();
+        let mut by_order: Vec<Vec<NewJob>> = self.orders.iter().map(|_| Vec::new()).collect();
+        for (place, job) in jobs {
+            if let Some(own) = by_order.get_mut(place) {
+                own.push(job);
+            }
+        }
+        for (place, (count, own)) in self.counts.iter_mut().zip(by_order).enumerate() {
             let all = u64::try_from(own.len()).unwrap_or_default();
             let new = match (self.store, self.rules.dry_run) {
                 (Some(store), false) => store.insert_jobs(&own).await?,
