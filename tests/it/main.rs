@@ -5,6 +5,8 @@ mod account;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod catalogs;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod database;

@@ -1,5 +1,7 @@
 //! What people type. Parsing only: the commands are in `commands`.
 
+mod catalogs;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -7,11 +9,15 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use domain::{JobId, JobKind, Status};
 
+use catalogs::{EXPORT_EXAMPLES, IMPORT_EXAMPLES};
+pub(crate) use catalogs::{ExportArgs, ExportFormat, ExportRows, ImportArgs};
+
 const EXAMPLES: &str = "\
 Examples:
   vitrine demo                      the whole job against a simulator, nothing to set up
   vitrine init                      write vitrine.toml
   vitrine migrate                   make or update the tables
+  vitrine import products.csv --describe
   vitrine run --until-idle          work until nothing is left to do
   vitrine jobs list --status failed
 ";
@@ -123,6 +129,12 @@ pub(crate) enum Command {
     },
     /// Work: submit, poll, capture, until stopped.
     Run(RunArgs),
+    /// Bring in a shop's catalog: what should be made of its products becomes jobs.
+    #[command(before_help = IMPORT_EXAMPLES)]
+    Import(Box<ImportArgs>),
+    /// Write results for people, programs and shops.
+    #[command(before_help = EXPORT_EXAMPLES)]
+    Export(Box<ExportArgs>),
     /// Look at jobs, or act on them.
     #[command(subcommand, before_help = JOBS_EXAMPLES)]
     Jobs(JobsCommand),

@@ -11,13 +11,15 @@ use store::StoreError;
 
 use crate::config::ConfigError;
 
-/// The exit codes, which scripts rely on (DESIGN.md 3.4). 2, usage, is clap's.
+/// The exit codes, which scripts rely on (DESIGN.md 3.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     /// All is done.
     Done = 0,
     /// It did not work.
     Error = 1,
+    /// What was typed cannot be meant, and that shows only when a file was read. (Else clap says so.)
+    Usage = 2,
     /// It ran to its end, and jobs failed, are in doubt, or wait for credits or for an account.
     Unfinished = 3,
     /// A provider refused a key.

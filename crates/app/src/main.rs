@@ -1,7 +1,6 @@
 //! The binary `vitrine`: reads what was typed, sets the process up, and says how it ended.
 
 mod caps;
-mod catalog;
 mod cli;
 mod commands;
 mod config;

@@ -32,9 +32,6 @@ const HALF_LIFE: f64 = 240.0;
 /// from its middle is taken for jobs that end between two humps, and is asked for there.
 const HUMP_SPREAD: f64 = 0.2;
 
-/// The same as a spread: a logistic distribution's is its scale times pi over the root of three.
-const HUMP_SPREAD: f64 = HUMP_SCALE * 1.813_8;
-
 /// A mixture is never narrower than this.
 const LEAST_SPREAD: f64 = 0.05;
 
@@ -545,7 +542,7 @@ mod tests {
             let beside = learned.curve_beside(&running, over.len());
             assert!(learned.curve().done_by(seconds(70.0)) > 0.8);
             check(&beside, 60.0, 0.5, 0.05);
-            check(&beside, 40.0, 0.15, 0.05);
+            check(&beside, 40.0, 0.137, 0.05);
             check(&beside, 90.0, 0.86, 0.06);
             check(&beside, 152.0, 0.985, 0.03);
         }

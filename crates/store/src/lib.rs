@@ -28,6 +28,7 @@ mod news;
 mod open;
 #[doc(hidden)]
 pub mod planted;
+mod products;
 mod refusals;
 mod running;
 mod server;
@@ -53,6 +54,7 @@ pub use model::*;
 pub use money::Sums;
 pub use news::News;
 pub use open::{Options, Synchronous};
+pub use products::ResultFilter;
 pub use refusals::{BatchRefusals, RefusalsChange};
 pub use running::Running;
 pub use server::{AnotherServer, ServerIdentity, ServerReport};

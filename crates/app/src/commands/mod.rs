@@ -5,6 +5,8 @@ mod batch;
 mod credits;
 mod demo;
 mod doctor;
+mod export;
+mod import;
 mod init;
 mod jobs;
 mod migrate;
@@ -24,6 +26,8 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<Code, Failure> {
         Command::Init(args) => init::init(globals, &args),
         Command::Migrate { only } => Box::pin(migrate::migrate(globals, only)).await,
         Command::Run(args) => Box::pin(run::run(globals, &args)).await,
+        Command::Import(args) => Box::pin(import::import(globals, &args)).await,
+        Command::Export(args) => Box::pin(export::export(globals, &args)).await,
         Command::Jobs(command) => Box::pin(jobs::jobs(globals, command)).await,
         Command::Status(args) => Box::pin(status::status(globals, &args)).await,
         Command::Credits(args) => Box::pin(credits::credits(globals, &args)).await,

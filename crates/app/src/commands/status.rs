@@ -67,6 +67,7 @@ pub(crate) async fn status(globals: &Globals, args: &StatusArgs) -> Result<Code,
         store: &store,
         accounts: &accounts,
         everywhere: &everywhere,
+        planned: &[],
         now,
     };
     let report = Report {

@@ -130,6 +130,7 @@ impl Record {
             store: &self.store,
             accounts: &self.accounts,
             everywhere: &[],
+            planned: &[],
             now,
         };
         let said = asking.read().await?;

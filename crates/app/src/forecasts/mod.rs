@@ -19,7 +19,8 @@ pub(crate) use words::paragraph;
 
 use crate::paces;
 use crate::rests::{self, Rest};
-use money::{Purse, price};
+use money::Purse;
+pub(crate) use money::price;
 
 /// What is said about the open work.
 #[derive(Debug, Default, Serialize)]
@@ -112,6 +113,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) accounts: &'a [Account],
     /// Why no account submits, if that is so.
     pub(crate) everywhere: &'a [String],
+    /// Work that is not in the database, and is counted as if it were.
+    pub(crate) planned: &'a [OpenWork],
     pub(crate) now: Timestamp,
 }
 
@@ -130,7 +133,8 @@ impl<'a> Asking<'a> {
     /// The forecast of all accounts.
     pub(crate) async fn read(&self) -> Result<Forecasts, StoreError> {
         let names: Vec<String> = self.accounts.iter().map(|one| one.name.clone()).collect();
-        let work = self.store.open_work().await?;
+        let mut work = self.store.open_work().await?;
+        work.extend_from_slice(self.planned);
         let rests = self.rests(&names).await?;
         let mut by_lane: BTreeMap<&LaneKey, Vec<Gathered<'a>>> = BTreeMap::new();
         for account in self.accounts {

@@ -9,7 +9,7 @@ use store::{OpenWork, Store, StoreError};
 use crate::caps::spending;
 
 /// What one of these jobs costs; `None`: nobody states it.
-pub(super) fn price(account: &Account, work: &OpenWork) -> Option<i64> {
+pub(crate) fn price(account: &Account, work: &OpenWork) -> Option<i64> {
     let prices = &account.prices;
     match work.operation.as_str() {
         "description" => prices.description,

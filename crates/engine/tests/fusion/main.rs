@@ -132,7 +132,7 @@ mod tests {
     #[tokio::test]
     async fn after_a_call_without_a_name_the_likeliest_is_asked_first() {
         // More than the budget has room for: else each is polled at that interval anyway.
-        let interval = Duration::from_secs(2);
+        let interval = Duration::from_secs(1);
         let mut world = World::at_interval(interval, WebhookTrust::Token, 43, |options| {
             options.duration_sigma = 0.2;
         })

@@ -266,8 +266,11 @@ pub(crate) fn lateness(summary: &Summary) -> Duration {
 /// I9: no key and no signed link is in the database.
 fn kept_secret(summary: &Summary, broken: &mut Vec<String>) {
     for secret in &summary.secrets {
-        if summary.text.contains(secret.as_str()) {
-            broken.push(format!("I9: {secret:?} stands in the database"));
+        if let Some((before, after)) = summary.text.split_once(secret.as_str()) {
+            let from = before.char_indices().rev().nth(300).map_or(0, |at| at.0);
+            let rest: String = after.chars().take(20).collect();
+            let around = format!("{}{secret}{rest}", &before[from..]);
+            broken.push(format!("I9: {secret:?} stands in the database: {around}"));
         }
     }
 }

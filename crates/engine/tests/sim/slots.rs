@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sandbox::{FaultKind, FaultPlan, FaultRule, Provider, RequestEntry, Verb, When};
 
+use crate::checks::check;
 use crate::faults::{Chances, Faults};
 use crate::rows;
 use crate::summary::Summary;
@@ -111,6 +112,7 @@ fn with_every_class_of_request_at_once_none_waits_longer_than_so_many_slots() {
     let (mut doubts, mut links, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for seed in 71..75 {
         let summary = crowd(seed);
+        check(&summary);
         assert!(summary.busiest_minute <= 15);
         let asked = asked(&summary);
         let submits = longest_row(&asked, |entry| entry.verb == Verb::Submit);

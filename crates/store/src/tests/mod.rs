@@ -9,6 +9,7 @@ mod guards;
 mod insert;
 mod lanes;
 mod money;
+mod products;
 mod reading;
 mod results;
 mod statements;

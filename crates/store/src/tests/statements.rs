@@ -22,7 +22,11 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
         crate::clocks::all(),
         crate::migrations::all(),
         crate::money::all(),
+<<<<<<< HEAD
         crate::news::all(),
+=======
+        crate::products::all(),
+>>>>>>> catalog
         crate::server::all(),
         crate::watch::all(),
     ]

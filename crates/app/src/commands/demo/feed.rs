@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::path::Path;
 
+use catalog::{Catalog, CatalogError, CatalogSummary, Mapping, Row};
 use domain::{Input, JobKind};
 use store::{JobFilter, NewJob, Store};
 
 use super::BATCH;
 use super::place::DemoPlace;
 use super::plan::{Planner, Source};
-use crate::catalog::{Catalog, CatalogError, CatalogSummary, Row};
 use crate::cli::DemoArgs;
 use crate::exit::{Code, Failure};
 use crate::tally::Tally;
@@ -68,7 +68,10 @@ pub(super) async fn feed(
     let (encoding, delimiter) = (catalog.encoding(), catalog.delimiter());
     Ok(Fed {
         file,
-        form: format!("{encoding}, cells divided by {delimiter:?}"),
+        form: match delimiter {
+            Some(delimiter) => format!("{encoding}, cells divided by {delimiter:?}"),
+            None => encoding.to_owned(),
+        },
         summary,
         notices,
         new_jobs,
@@ -84,7 +87,7 @@ fn open(file: Option<&Path>) -> Result<(String, Catalog), Failure> {
         )),
         Some(path) => {
             let name = path.file_name().unwrap_or(path.as_os_str());
-            let catalog = Catalog::open(path).map_err(unreadable)?;
+            let catalog = Catalog::open(path, Mapping::default()).map_err(unreadable)?;
             Ok((name.to_string_lossy().into_owned(), catalog))
         }
     }
@@ -161,6 +164,7 @@ impl Notices {
                 }
                 Ok(())
             }
+            Row::Part(_) => Ok(()),
             Row::Rejected(rejected) => self.write(
                 rejected.line,
                 &rejected.column,

@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
+use catalog::Product;
 use domain::{DescriptionInput, ImageInput, Input, ProductionInput};
 use store::NewJob;
 
 use super::BATCH;
-use crate::catalog::Product;
 use crate::output::shortened;
 
 /// Every so many-th image is enlarged too …
@@ -65,7 +65,7 @@ impl Planner {
         if let Some(url) = image_url {
             jobs.push(job("image", image(&name, url)));
         }
-        let films = self.productions < PRODUCTIONS && product.name.is_some();
+        let films = self.productions < PRODUCTIONS && product.title.is_some();
         if films {
             jobs.push(job("production", production(&name, product)));
         }
@@ -126,7 +126,7 @@ impl Planner {
     /// The shop's id, else the barcode, else the line; with the line where another has it already.
     fn unique_id(&mut self, product: &Product) -> String {
         let line = product.line;
-        let own = product.sku.as_deref().or(product.ean.as_deref());
+        let own = product.id.as_deref().or(product.ean.as_deref());
         let mut id = own.map_or_else(
             || format!("line-{line}"),
             |own| shortened(&plain(own), LONGEST_ID),
@@ -146,7 +146,7 @@ fn plain(text: &str) -> String {
 
 /// What the product is called in a prompt or topic.
 fn name_of(product: &Product) -> String {
-    match (&product.name, &product.ean) {
+    match (&product.title, &product.ean) {
         (Some(name), _) => shortened(&plain(name), LONGEST_NAME),
         (None, Some(ean)) => format!("the product with the barcode {ean}"),
         (None, None) => "the product".to_owned(),
@@ -157,7 +157,7 @@ fn description(product: &Product) -> Input {
     Input::Description(DescriptionInput {
         project_id: None,
         ean: product.ean.clone(),
-        product_name: product.name.as_deref().map(plain),
+        product_name: product.title.as_deref().map(plain),
         product_brand: product.brand.as_deref().map(plain),
     })
 }
@@ -185,10 +185,12 @@ fn production(name: &str, product: &Product) -> Input {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Catalog, Row};
+    use catalog::{Catalog, Mapping, Row};
 
     fn plan(text: String) -> (Vec<NewJob>, Vec<Source>) {
-        let catalog = Catalog::from_reader(std::io::Cursor::new(text.into_bytes())).unwrap();
+        let catalog =
+            Catalog::from_reader(std::io::Cursor::new(text.into_bytes()), Mapping::default())
+                .unwrap();
         let mut planner = Planner::new("shop.csv");
         let mut jobs = Vec::new();
         for row in catalog {

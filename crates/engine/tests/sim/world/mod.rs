@@ -250,11 +250,7 @@ impl Builder {
             change(&mut accounts);
         }
         let secrets = secrets(&options);
-        let mut lanes: Vec<_> = (accounts.iter())
-            .map(|account| (account.lane.clone(), account.provider))
-            .collect();
-        lanes.sort();
-        lanes.dedup();
+        let lanes = lanes_of(&accounts);
         let database = Database::open(self.url).await;
         database.store.insert_jobs(&self.rows).await.unwrap();
         let mut timetable = Timetable::default();
@@ -298,6 +294,15 @@ impl Builder {
             ticks: 0,
         }
     }
+}
+
+/// The lanes of these accounts, each once.
+fn lanes_of(accounts: &[Account]) -> Vec<(LaneKey, Provider)> {
+    let named = accounts.iter().map(|it| (it.lane.clone(), it.provider));
+    let mut lanes: Vec<_> = named.collect();
+    lanes.sort();
+    lanes.dedup();
+    lanes
 }
 
 /// What must be in no table: the keys, and what the signed part of a link begins with.

@@ -9,38 +9,40 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::text::{Line, Lines, MAX_LINE_BYTES};
+use crate::text::{Line, Lines, MAX_LINE_BYTES};
 
 /// The delimiters that are recognised, the likeliest to be meant first when all else is equal.
-pub(super) const DELIMITERS: [char; 4] = ['\t', ';', ',', '|'];
+pub(crate) const DELIMITERS: [char; 4] = ['\t', ';', ',', '|'];
 /// The most lines that one record spans.
 const MAX_RECORD_LINES: usize = 2_000;
 /// The most cells that one record has.
 const MAX_CELLS: usize = 20_000;
 
-/// One row of the table.
+/// One row of the file as it stands there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Record {
+pub struct Record {
     /// The line on which it begins, counted from 1.
-    pub(super) line: u64,
-    /// The cells as they stand there, without their quotes.
-    pub(super) cells: Vec<String>,
+    pub line: u64,
+    /// The cells as they stand there, without their quotes, in the order of the header.
+    pub cells: Vec<String>,
     /// A quote was opened and never closed, and was taken as a letter.
-    pub(super) has_unclosed_quote: bool,
+    pub has_unclosed_quote: bool,
     /// The line was too long, and its end is lost.
-    pub(super) is_cut: bool,
+    pub is_cut: bool,
+    /// Why it does not read at all; the first cell holds its text then.
+    pub fault: Option<String>,
 }
 
 impl Record {
     /// Whether no cell holds anything, as in the rows that spreadsheets leave behind a table.
-    pub(super) fn is_blank(&self) -> bool {
+    pub(crate) fn is_blank(&self) -> bool {
         self.cells.iter().all(|cell| cell.trim().is_empty())
     }
 }
 
 /// The records of a file.
 #[derive(Debug)]
-pub(super) struct Records {
+pub(crate) struct Records {
     lines: Lines,
     /// Lines that were read ahead, to find the delimiter or the end of a quote.
     ahead: VecDeque<Line>,
@@ -51,7 +53,7 @@ pub(super) struct Records {
 
 impl Records {
     /// The records of these lines.
-    pub(super) fn new(lines: Lines, delimiter: char) -> Self {
+    pub(crate) fn new(lines: Lines, delimiter: char) -> Self {
         Self {
             lines,
             ahead: VecDeque::new(),
@@ -61,22 +63,22 @@ impl Records {
     }
 
     /// From here on, records of so many cells are the rule.
-    pub(super) fn expect_width(&mut self, width: usize) {
+    pub(crate) fn expect_width(&mut self, width: usize) {
         self.width = Some(width);
     }
 
     /// From here on, cells are divided by this.
-    pub(super) fn divide_by(&mut self, delimiter: char) {
+    pub(crate) fn divide_by(&mut self, delimiter: char) {
         self.delimiter = delimiter;
     }
 
     /// What the lines are encoded in.
-    pub(super) fn encoding(&self) -> &'static str {
+    pub(crate) fn encoding(&self) -> &'static str {
         self.lines.encoding()
     }
 
     /// The first lines, which stay to be read.
-    pub(super) fn peek(&mut self, count: usize) -> io::Result<&VecDeque<Line>> {
+    pub(crate) fn peek(&mut self, count: usize) -> io::Result<&VecDeque<Line>> {
         while self.ahead.len() < count {
             match self.lines.next_line()? {
                 Some(line) => self.ahead.push_back(line),
@@ -87,12 +89,12 @@ impl Records {
     }
 
     /// Leaves the next line out.
-    pub(super) fn skip_line(&mut self) -> io::Result<()> {
+    pub(crate) fn skip_line(&mut self) -> io::Result<()> {
         self.next_line().map(|_| ())
     }
 
     /// The next record that holds anything; None at the end of the file.
-    pub(super) fn next_record(&mut self) -> io::Result<Option<Record>> {
+    pub(crate) fn next_record(&mut self) -> io::Result<Option<Record>> {
         while let Some(first) = self.next_line()? {
             let record = self.record_from(&first)?;
             if !record.is_blank() {
@@ -129,8 +131,8 @@ impl Records {
             return Ok(Record {
                 line: first.number,
                 cells,
-                has_unclosed_quote: false,
                 is_cut,
+                ..Record::default()
             });
         }
         // Not a cell over several lines, then: give the lines back, and take the quote as a letter.
@@ -149,6 +151,7 @@ impl Records {
             cells,
             has_unclosed_quote: true,
             is_cut,
+            fault: None,
         })
     }
 
@@ -166,7 +169,7 @@ impl Records {
 
 /// Divides text into cells, piece by piece.
 #[derive(Debug)]
-pub(super) struct Splitter {
+pub(crate) struct Splitter {
     delimiter: char,
     cells: Vec<String>,
     cell: String,
@@ -188,7 +191,7 @@ enum State {
 }
 
 impl Splitter {
-    pub(super) fn new(delimiter: char) -> Self {
+    pub(crate) fn new(delimiter: char) -> Self {
         Self {
             delimiter,
             cells: Vec::new(),
@@ -200,7 +203,7 @@ impl Splitter {
 
     /// Takes the next piece of the record. A line feed belongs to the record only while it
     /// [is open](Self::is_open).
-    pub(super) fn feed(&mut self, text: &str) {
+    pub(crate) fn feed(&mut self, text: &str) {
         for c in text.chars() {
             self.take(c);
         }
@@ -251,12 +254,12 @@ impl Splitter {
     }
 
     /// Whether a quote is open, so that a line feed is part of a cell.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.state == State::Quoted
     }
 
     /// The cells.
-    pub(super) fn finish(mut self) -> Vec<String> {
+    pub(crate) fn finish(mut self) -> Vec<String> {
         self.cells.push(self.cell);
         self.cells
     }
@@ -265,10 +268,11 @@ impl Splitter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Text;
 
     fn records(text: &str, delimiter: char, width: usize) -> Vec<Record> {
         let input = Box::new(io::Cursor::new(text.as_bytes().to_vec()));
-        let mut records = Records::new(Lines::new(input).unwrap().unwrap(), delimiter);
+        let mut records = Records::new(Lines::new(Text::new(input).unwrap().unwrap()), delimiter);
         records.expect_width(width);
         std::iter::from_fn(|| records.next_record().unwrap()).collect()
     }

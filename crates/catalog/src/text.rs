@@ -7,68 +7,73 @@
 //! write it), else by the first chunk that is not plain ASCII: ASCII means the same in UTF-8 and in
 //! Windows-1252, so that the decision can wait until there is something to decide by.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use encoding_rs::{Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 /// How many bytes are read, and looked at for the encoding, at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// The longest line, in bytes of UTF-8. Real exports have HTML of some kilobytes in a cell.
-pub(super) const MAX_LINE_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_LINE_BYTES: usize = 1024 * 1024;
+/// How many pairs of bytes are looked at for UTF-16 without a mark.
+const WIDE_LOOKED_AT: usize = 200;
 /// The byte order mark of UTF-8.
 const UTF_8_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// One line of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Counted from 1.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Without its line end, and cut at [`MAX_LINE_BYTES`].
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Whether something was cut off.
-    pub(super) is_cut: bool,
+    pub(crate) is_cut: bool,
 }
 
-/// The lines of a file, decoded as they are asked for.
-pub(super) struct Lines {
+/// A file as UTF-8, decoded as it is asked for.
+pub(crate) struct Text {
     input: Box<dyn Read + Send>,
     /// None as long as everything was ASCII.
     decoder: Option<Decoder>,
     /// Decoded, and not yet given out.
     text: String,
-    /// Where in `text` the next line begins.
+    /// Where in `text` the rest begins.
     start: usize,
-    line_end: char,
-    number: u64,
+    /// How many line feeds were given out to a reader of bytes.
+    lines: u64,
     is_at_end: bool,
 }
 
-impl std::fmt::Debug for Lines {
+impl std::fmt::Debug for Text {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lines")
-            .field("number", &self.number)
-            .finish_non_exhaustive()
+        f.debug_struct("Text").finish_non_exhaustive()
     }
 }
 
-impl Lines {
-    /// The lines of this input. None when its beginning is no text in an encoding that we know: an
-    /// Excel workbook, an image, UTF-16 without a mark.
-    pub(super) fn new(input: Box<dyn Read + Send>) -> io::Result<Option<Self>> {
-        let mut lines = Self {
+/// The lines of a file, decoded as they are asked for.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    text: Text,
+    line_end: char,
+    number: u64,
+}
+
+impl Text {
+    /// The text of this input. None when its beginning is no text in an encoding that we know: an
+    /// Excel workbook, an image.
+    pub(crate) fn new(input: Box<dyn Read + Send>) -> io::Result<Option<Self>> {
+        let mut text = Self {
             input,
             decoder: None,
             text: String::new(),
             start: 0,
-            line_end: '\n',
-            number: 0,
+            lines: 0,
             is_at_end: false,
         };
-        let mut head = lines.read_chunk()?;
-        if head.starts_with(b"\xFF\xFE") {
-            lines.decoder = Some(UTF_16LE.new_decoder_with_bom_removal());
-        } else if head.starts_with(b"\xFE\xFF") {
-            lines.decoder = Some(UTF_16BE.new_decoder_with_bom_removal());
+        let mut head = text.read_chunk()?;
+        if let Some(encoding) = wide(&head) {
+            text.decoder = Some(encoding.new_decoder_with_bom_removal());
         } else {
             let blank = head
                 .iter()
@@ -80,60 +85,30 @@ impl Lines {
             {
                 // The line feeds before the mark stay, so that line numbers stay right.
                 head.drain(blank..blank + UTF_8_MARK.len());
-                lines.decoder = Some(UTF_8.new_decoder_without_bom_handling());
+                text.decoder = Some(UTF_8.new_decoder_without_bom_handling());
             }
             if head.contains(&0) {
                 return Ok(None);
             }
         }
-        lines.decode(&head);
-        if lines.text.contains('\r') && !lines.text.contains('\n') {
-            lines.line_end = '\r';
-        }
-        Ok(Some(lines))
+        text.decode(&head);
+        Ok(Some(text))
     }
 
     /// The encoding, as far as the file was read.
-    pub(super) fn encoding(&self) -> &'static str {
-        self.decoder
-            .as_ref()
-            .map_or(UTF_8, Decoder::encoding)
-            .name()
+    pub(crate) fn encoding(&self) -> &'static str {
+        let encoding = self.decoder.as_ref().map_or(UTF_8, Decoder::encoding);
+        encoding.name()
     }
 
-    /// The next line; None at the end of the file.
-    pub(super) fn next_line(&mut self) -> io::Result<Option<Line>> {
-        let mut line = Line {
-            number: self.number + 1,
-            text: String::new(),
-            is_cut: false,
-        };
-        let mut is_begun = false;
-        loop {
-            let rest = self.text.get(self.start..).unwrap_or_default();
-            is_begun |= !rest.is_empty();
-            if let Some(length) = rest.find(self.line_end) {
-                line.append(rest.get(..length).unwrap_or_default());
-                self.start += length + self.line_end.len_utf8();
-                break;
-            }
-            line.append(rest);
-            self.text.clear();
-            self.start = 0;
-            if self.is_at_end {
-                if !is_begun {
-                    return Ok(None);
-                }
-                break;
-            }
-            let chunk = self.read_chunk()?;
-            self.decode(&chunk);
-        }
-        if line.text.ends_with('\r') {
-            line.text.pop();
-        }
-        self.number += 1;
-        Ok(Some(line))
+    /// The first letter that is no blank, in the first chunk.
+    pub(crate) fn first_letter(&self) -> Option<char> {
+        self.text.trim_start().chars().next()
+    }
+
+    /// On which line the next byte stands, for those who read bytes.
+    pub(crate) fn line(&self) -> u64 {
+        self.lines + 1
     }
 
     /// The next bytes, as many as a chunk has unless the file ends.
@@ -161,12 +136,125 @@ impl Lines {
     }
 }
 
+impl Read for Text {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl BufRead for Text {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.start >= self.text.len() && !self.is_at_end {
+            self.text.clear();
+            self.start = 0;
+            let chunk = self.read_chunk()?;
+            self.decode(&chunk);
+        }
+        Ok(self.text.as_bytes().get(self.start..).unwrap_or_default())
+    }
+
+    fn consume(&mut self, amount: usize) {
+        let end = (self.start + amount).min(self.text.len());
+        let taken = self
+            .text
+            .as_bytes()
+            .get(self.start..end)
+            .unwrap_or_default();
+        let feeds = taken.iter().filter(|byte| **byte == b'\n').count();
+        self.lines += u64::try_from(feeds).unwrap_or_default();
+        self.start = end;
+    }
+}
+
+impl Lines {
+    /// The lines of this text.
+    pub(crate) fn new(text: Text) -> Self {
+        let has_feeds = text.text.contains('\n');
+        let line_end = if text.text.contains('\r') && !has_feeds {
+            '\r'
+        } else {
+            '\n'
+        };
+        Self {
+            text,
+            line_end,
+            number: 0,
+        }
+    }
+
+    /// The encoding, as far as the file was read.
+    pub(crate) fn encoding(&self) -> &'static str {
+        self.text.encoding()
+    }
+
+    /// The next line; None at the end of the file.
+    pub(crate) fn next_line(&mut self) -> io::Result<Option<Line>> {
+        let mut line = Line {
+            number: self.number + 1,
+            text: String::new(),
+            is_cut: false,
+        };
+        let mut is_begun = false;
+        loop {
+            let text = &mut self.text;
+            let rest = text.text.get(text.start..).unwrap_or_default();
+            is_begun |= !rest.is_empty();
+            if let Some(length) = rest.find(self.line_end) {
+                line.append(rest.get(..length).unwrap_or_default());
+                text.start += length + self.line_end.len_utf8();
+                break;
+            }
+            line.append(rest);
+            text.text.clear();
+            text.start = 0;
+            if text.is_at_end {
+                if !is_begun {
+                    return Ok(None);
+                }
+                break;
+            }
+            let chunk = text.read_chunk()?;
+            text.decode(&chunk);
+        }
+        if line.text.ends_with('\r') {
+            line.text.pop();
+        }
+        self.number += 1;
+        Ok(Some(line))
+    }
+}
+
 impl Line {
     fn append(&mut self, text: &str) {
         let room = MAX_LINE_BYTES.saturating_sub(self.text.len());
         let end = text.floor_char_boundary(room);
         self.is_cut |= end < text.len();
         self.text.push_str(text.get(..end).unwrap_or_default());
+    }
+}
+
+/// UTF-16 with its mark, or without one where every other of the first bytes is null: text of a header is
+/// mostly ASCII.
+fn wide(head: &[u8]) -> Option<&'static Encoding> {
+    if head.starts_with(b"\xFF\xFE") {
+        return Some(UTF_16LE);
+    }
+    if head.starts_with(b"\xFE\xFF") {
+        return Some(UTF_16BE);
+    }
+    let pairs: Vec<&[u8]> = head.chunks_exact(2).take(WIDE_LOOKED_AT).collect();
+    let nulls = |place: usize| {
+        let null = |pair: &&&[u8]| pair.get(place) == Some(&0);
+        pairs.iter().filter(null).count()
+    };
+    let (first, second) = (nulls(0), nulls(1));
+    let most = |count: usize| pairs.len() > 3 && count * 4 > pairs.len() * 3;
+    match (first, second) {
+        (0, second) if most(second) => Some(UTF_16LE),
+        (first, 0) if most(first) => Some(UTF_16BE),
+        _ => None,
     }
 }
 
@@ -195,9 +283,8 @@ mod tests {
     use super::*;
 
     fn lines(bytes: &[u8]) -> Lines {
-        Lines::new(Box::new(io::Cursor::new(bytes.to_vec())))
-            .unwrap()
-            .unwrap()
+        let text = Text::new(Box::new(io::Cursor::new(bytes.to_vec())));
+        Lines::new(text.unwrap().unwrap())
     }
 
     fn texts(bytes: &[u8]) -> (Vec<String>, &'static str) {
@@ -225,6 +312,14 @@ mod tests {
             ([UTF_8_MARK, text.as_bytes()].concat(), "UTF-8"),
             (utf_16(text, [0xFF, 0xFE], u16::to_le_bytes), "UTF-16LE"),
             (utf_16(text, [0xFE, 0xFF], u16::to_be_bytes), "UTF-16BE"),
+            (
+                utf_16(text, [0xFF, 0xFE], u16::to_le_bytes)[2..].to_vec(),
+                "UTF-16LE",
+            ),
+            (
+                utf_16(text, [0xFE, 0xFF], u16::to_be_bytes)[2..].to_vec(),
+                "UTF-16BE",
+            ),
             (cp_1252, "windows-1252"),
         ] {
             let expect = vec!["name;größe".to_owned(), "Öl „extra“;1 €".to_owned()];
@@ -300,6 +395,6 @@ mod tests {
     #[test]
     fn a_workbook_is_no_text() {
         let workbook = io::Cursor::new(b"PK\x03\x04\x14\0\x06\0".to_vec());
-        assert!(Lines::new(Box::new(workbook)).unwrap().is_none());
+        assert!(Text::new(Box::new(workbook)).unwrap().is_none());
     }
 }

@@ -1,13 +1,16 @@
 //! Small catalogs with the oddities of real exports, and what comes of them.
 
-use std::io::Cursor;
+mod shops;
+
+use std::io::{self, Cursor, Read};
+use std::path::Path;
 
 use domain::gtin::Verdict;
 
 use super::*;
 
 fn open(text: impl AsRef<[u8]>) -> Result<Catalog, CatalogError> {
-    Catalog::from_reader(Cursor::new(text.as_ref().to_vec()))
+    Catalog::from_reader(Cursor::new(text.as_ref().to_vec()), Mapping::default())
 }
 
 fn rows(text: impl AsRef<[u8]>) -> Vec<Row> {
@@ -18,7 +21,7 @@ fn rows(text: impl AsRef<[u8]>) -> Vec<Row> {
 fn product(text: impl AsRef<[u8]>) -> Product {
     match rows(text).into_iter().next().unwrap() {
         Row::Product(product) => *product,
-        Row::Rejected(rejected) => panic!("{rejected:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -41,20 +44,26 @@ fn a_row_becomes_a_product() {
          L-1;'4006381333931; Lamp,\u{a0} oak ;\"Kerzenhell,Oakmere\";\
          https://images.example/a.jpg | https://images.example/b.jpg?x=1,2\n",
     );
+    let records = product.records.clone();
+    assert_eq!(records[0].cells[0], "L-1");
     assert_eq!(
         product,
         Product {
             line: 2,
-            sku: Some("L-1".into()),
+            id: Some("L-1".into()),
             ean: Some("4006381333931".into()),
             barcode: domain::gtin::check("4006381333931"),
-            name: Some("Lamp, oak".into()),
+            title: Some("Lamp, oak".into()),
             brand: Some("Kerzenhell".into()),
             image_urls: vec![
                 "https://images.example/a.jpg".into(),
                 "https://images.example/b.jpg?x=1,2".into(),
             ],
+            category: None,
+            description: None,
+            repeats: None,
             notices: vec![],
+            records,
         }
     );
 }
@@ -101,6 +110,7 @@ fn a_row_without_a_usable_barcode_and_without_a_name_is_rejected() {
     ] {
         match &rows(format!("Bar Code,Name,Brand\n{barcode},\" \",Oakmere\n"))[0] {
             Row::Product(_) => assert!(usable, "{barcode}"),
+            Row::Part(part) => panic!("{part:?}"),
             Row::Rejected(rejected) => {
                 assert!(!usable, "{barcode}");
                 assert_eq!(
@@ -175,6 +185,28 @@ fn repetitions_name_the_first_line() {
 }
 
 #[test]
+fn what_tells_products_apart_is_their_id_then_the_barcode_then_the_name() {
+    let long = "x".repeat(300);
+    let text =
+        format!("sku,ean,name\n,,Lamp\n,96385074,Lamp\nA,,Lamp\n,,Lamp\n{long}1,,a\n{long}2,,b\n");
+    let products: Vec<Product> = rows(text)
+        .into_iter()
+        .filter_map(|row| match row {
+            Row::Product(product) => Some(*product),
+            Row::Part(_) | Row::Rejected(_) => None,
+        })
+        .collect();
+    let ids: Vec<String> = products.iter().map(Product::client_product_id).collect();
+    assert_eq!(ids[..4], ["Lamp", "96385074", "A", "Lamp"]);
+    let repeats: Vec<Option<Repeat>> = products.iter().map(|product| product.repeats).collect();
+    assert_eq!(
+        repeats,
+        [None, None, None, Some(Repeat::Title(2)), None, None]
+    );
+    assert!(ids[4] != ids[5] && ids[4].chars().count() < 250);
+}
+
+#[test]
 fn ragged_rows_and_cells_over_lines_survive() {
     let text = "name,description,ean\r\n\
                 \"Lamp\",\"<p>one,\r\ntwo \"\"three\"\"</p>\",4006381333931\r\n\
@@ -187,6 +219,7 @@ fn ragged_rows_and_cells_over_lines_survive() {
         .map(|row| match row {
             Row::Product(product) => product.line,
             Row::Rejected(rejected) => rejected.line,
+            Row::Part(part) => part.line,
         })
         .collect();
     assert_eq!(lines, [2, 4, 6]);
@@ -194,7 +227,7 @@ fn ragged_rows_and_cells_over_lines_survive() {
         panic!()
     };
     assert_eq!(codes(chair), ["too_many_cells", "not_digits"]);
-    assert_eq!(chair.name.as_deref(), Some("Chair"));
+    assert_eq!(chair.title.as_deref(), Some("Chair"));
 }
 
 #[test]
@@ -205,7 +238,7 @@ fn an_unclosed_quote_is_told_and_costs_no_row() {
         panic!()
     };
     assert_eq!(
-        (lamp.name.as_deref(), codes(lamp)),
+        (lamp.title.as_deref(), codes(lamp)),
         (Some("\"Lamp"), vec!["unclosed_quote"])
     );
 }
@@ -230,11 +263,11 @@ fn delimiter_and_encoding_are_found() {
         (b"sep=;\r\nean;name\r\n1;M\xC3\xB6bel\r\n", ';', "UTF-8"),
     ] {
         let mut catalog = open(text).unwrap();
-        assert_eq!(catalog.delimiter(), delimiter);
+        assert_eq!(catalog.delimiter(), Some(delimiter));
         let Some(Ok(Row::Product(product))) = catalog.next() else {
             panic!()
         };
-        assert_eq!(product.name.as_deref(), Some("Möbel"));
+        assert_eq!(product.title.as_deref(), Some("Möbel"));
         assert_eq!(catalog.encoding(), encoding);
         assert!(catalog.next().is_none());
     }
@@ -244,7 +277,7 @@ fn delimiter_and_encoding_are_found() {
 fn a_header_that_names_no_product_is_answered_with_what_is_needed() {
     let error = open("price,qty\n1,2\n").unwrap_err().to_string();
     assert!(
-        error.contains("It has: price, qty. One of these"),
+        error.contains("It has: price, qty. Say which it is with --map"),
         "{error}"
     );
     assert!(
@@ -258,16 +291,16 @@ fn a_header_that_names_no_product_is_answered_with_what_is_needed() {
         open(b"PK\x03\x04\0\0"),
         Err(CatalogError::NotText)
     ));
-    assert!(matches!(
-        open("\n<?xml version='1.0'?>"),
-        Err(CatalogError::NotTable("XML"))
-    ));
+    let no_feed = open("\n<?xml version='1.0'?><html><body>Not found</body></html>");
+    assert!(matches!(no_feed, Err(CatalogError::Empty)));
     assert!(matches!(
         open("[{\"ean\":1}]"),
-        Err(CatalogError::NotTable("JSON"))
+        Err(CatalogError::JsonArray)
     ));
     let missing = Path::new("no/such/catalog.csv");
-    let error = Catalog::open(missing).unwrap_err().to_string();
+    let error = Catalog::open(missing, Mapping::default())
+        .unwrap_err()
+        .to_string();
     assert_eq!(error, "catalog no/such/catalog.csv cannot be opened");
 }
 
@@ -304,6 +337,7 @@ fn no_bytes_stop_the_reader() {
             .map(|row| match row {
                 Row::Product(product) => product.line,
                 Row::Rejected(rejected) => rejected.line,
+                Row::Part(part) => part.line,
             })
             .collect();
         let last = text.iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -326,7 +360,8 @@ fn a_disk_that_fails_ends_the_catalog_with_an_error() {
         }
     }
     let head = format!("name\n{}", "Lamp\n".repeat(20_000));
-    let mut catalog = Catalog::from_reader(Cursor::new(head).chain(Failing)).unwrap();
+    let mut catalog =
+        Catalog::from_reader(Cursor::new(head).chain(Failing), Mapping::default()).unwrap();
     let products = catalog.by_ref().take_while(Result::is_ok).count();
     assert!(products > 10_000, "{products}");
     assert!(catalog.next().is_none());
@@ -377,7 +412,7 @@ fn open_food_facts_of_italy_reads_whole() {
         return;
     };
     let path = Path::new(&folder).join("off_italy_2021.csv");
-    let summary = summary(Catalog::open(&path).unwrap());
+    let summary = summary(Catalog::open(&path, Mapping::default()).unwrap());
     let verdicts = ["valid", "in_store", "wrong_check_digit", "wrong_length"];
     let counts = verdicts.map(|verdict| summary.with_barcode(verdict));
     assert_eq!(
