@@ -5,6 +5,7 @@
 mod account;
 mod act;
 mod breaker;
+mod bring;
 mod capture;
 mod clock;
 mod commands;
@@ -33,6 +34,7 @@ mod run;
 mod smoother;
 mod storage;
 mod submit;
+mod urgency;
 mod wishes;
 
 pub use account::{Account, CompleteAt, Limits, Policy, Polling, Timing, WebhookTrust};

@@ -1,9 +1,13 @@
 //! Our storage: a folder. A file lies under its final name only when it is whole and synced; its
 //! name is ours, made of what cannot lie (ids, a hash, the sniffed type), never the provider's.
 
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::fs::{self, File};
+use providers::fetch::{Shape, shape_of};
+use tokio::fs;
 
 use crate::act::Wanted;
 
@@ -24,17 +28,29 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Sto
     move |source| StorageError { what, path, source }
 }
 
+/// Folders that are remembered as synced; a storage has more of them than that only in long runs.
+const MOST_SETTLED: usize = 4_096;
+
 /// A folder that holds deliverables.
 #[derive(Debug, Clone)]
 pub struct LocalStorage {
     root: PathBuf,
+    /// Folders below it whose entry in their parent is surely on the disk. That a folder is there says
+    /// nothing: whoever made it may not have synced its parent yet.
+    settled: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 /// A file on its way in: under a temporary name until it is kept.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     path: PathBuf,
-    pub(crate) file: File,
+}
+
+/// A file that has its own name.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) location: String,
+    pub(crate) shape: Shape,
 }
 
 impl LocalStorage {
@@ -65,7 +81,14 @@ impl LocalStorage {
                 .await
                 .map_err(failed("cannot remove", &path))?;
         }
-        Ok(Self { root })
+        if let Some(parent) = root.parent() {
+            sync_folder(parent)?;
+        }
+        sync_folder(&root)?;
+        Ok(Self {
+            root,
+            settled: Arc::default(),
+        })
     }
 
     /// The folder.
@@ -74,16 +97,21 @@ impl LocalStorage {
         &self.root
     }
 
-    pub(crate) async fn receive(&self, name: &str) -> Result<Incoming, StorageError> {
+    pub(crate) async fn receive(&self, name: &str) -> Result<(Incoming, File), StorageError> {
         let path = self.root.join(INCOMING).join(name);
-        let file = File::create(&path)
+        // Read too: what its header says is read back from it.
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .read(true)
+            .write(true)
+            .open(&path)
             .await
             .map_err(failed("cannot make", &path))?;
-        Ok(Incoming { path, file })
+        Ok((Incoming { path }, file.into_std().await))
     }
 
     pub(crate) async fn drop_incoming(&self, incoming: Incoming) {
-        drop(incoming.file);
         // What stays is removed at the next start.
         let _ = fs::remove_file(&incoming.path).await;
     }
@@ -93,42 +121,63 @@ impl LocalStorage {
     pub(crate) async fn keep(
         &self,
         incoming: Incoming,
+        file: File,
         wanted: &Wanted,
         sha256: &str,
         extension: &str,
-    ) -> Result<String, StorageError> {
+    ) -> Result<Kept, StorageError> {
         let path = self.path_of(wanted, sha256, extension);
-        let folder = path.parent().unwrap_or(&self.root).to_path_buf();
-        let made = first_missing(&folder);
-        fs::create_dir_all(&folder)
-            .await
-            .map_err(failed("cannot make", &folder))?;
-        incoming
-            .file
-            .sync_all()
-            .await
+        let storage = self.clone();
+        let extension = extension.to_owned();
+        let shown = path.clone();
+        // Syncs take as long as the disk takes: off the event loop, in one go.
+        let kept =
+            tokio::task::spawn_blocking(move || storage.settle(&incoming, file, path, &extension));
+        kept.await.unwrap_or_else(|_| {
+            let stopped = std::io::Error::other("the process is about to end");
+            Err(failed("cannot keep", &shown)(stopped))
+        })
+    }
+
+    fn settle(
+        &self,
+        incoming: &Incoming,
+        mut file: File,
+        path: PathBuf,
+        extension: &str,
+    ) -> Result<Kept, StorageError> {
+        let shape = shape_of(&mut file, extension);
+        file.sync_all()
             .map_err(failed("cannot sync", &incoming.path))?;
-        fs::rename(&incoming.path, &path)
-            .await
-            .map_err(failed("cannot name", &path))?;
-        let mut parent = Some(folder.as_path());
-        while let Some(folder) = parent {
-            let opened = File::open(folder)
-                .await
-                .map_err(failed("cannot open", folder))?;
-            opened
-                .sync_all()
-                .await
-                .map_err(failed("cannot sync", folder))?;
-            // New folders are entries of their parents: those are synced too.
-            if made.as_deref().is_none_or(|made| !folder.starts_with(made)) {
+        let folder = path.parent().unwrap_or(&self.root);
+        std::fs::create_dir_all(folder).map_err(failed("cannot make", folder))?;
+        std::fs::rename(&incoming.path, &path).map_err(failed("cannot name", &path))?;
+        sync_folder(folder)?;
+        self.settle_folders(folder)?;
+        let location = url::Url::from_file_path(&path)
+            .map_or_else(|()| format!("file://{}", path.display()), String::from);
+        Ok(Kept { location, shape })
+    }
+
+    /// New folders are entries of their parents: those are synced too.
+    fn settle_folders(&self, leaf: &Path) -> Result<(), StorageError> {
+        let known = || self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        for folder in leaf.ancestors().take_while(|folder| *folder != self.root) {
+            if known().contains(folder) {
                 break;
             }
-            parent = folder.parent();
+            if let Some(parent) = folder.parent() {
+                sync_folder(parent)?;
+            }
         }
-        let uri = url::Url::from_file_path(&path)
-            .map_or_else(|()| format!("file://{}", path.display()), String::from);
-        Ok(uri)
+        // Only now: all of the way up is there.
+        let mut settled = known();
+        if settled.len() > MOST_SETTLED {
+            settled.clear();
+        }
+        let new = leaf.ancestors().take_while(|folder| *folder != self.root);
+        settled.extend(new.map(Path::to_path_buf));
+        Ok(())
     }
 
     /// `{kind}/{job id}/{submission id}/{ordinal}-{type}-{hash}.{ext}` (DESIGN.md section 4, Capture).
@@ -147,13 +196,11 @@ impl LocalStorage {
     }
 }
 
-/// The topmost folder on the way that does not exist yet.
-fn first_missing(folder: &Path) -> Option<PathBuf> {
-    folder
-        .ancestors()
-        .take_while(|ancestor| !ancestor.exists())
-        .last()
-        .map(Path::to_path_buf)
+fn sync_folder(folder: &Path) -> Result<(), StorageError> {
+    File::open(folder)
+        .map_err(failed("cannot open", folder))?
+        .sync_all()
+        .map_err(failed("cannot sync", folder))
 }
 
 /// A word of letters, digits and `-` that is safe as a name everywhere.
@@ -199,19 +246,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_has_its_name_only_when_it_is_whole_and_what_was_left_half_way_goes() {
-        use tokio::io::AsyncWriteExt;
+        use std::io::Write;
         let folder = tempfile::tempdir().unwrap();
         let storage = LocalStorage::open(&folder.path().join("new/files"))
             .await
             .unwrap();
-        let mut half = storage.receive("half").await.unwrap();
-        half.file.write_all(b"ha").await.unwrap();
-        let mut whole = storage.receive("whole").await.unwrap();
-        whole.file.write_all(b"whole").await.unwrap();
-        let location = storage
-            .keep(whole, &wanted("Video"), "ab12", "mp4")
+        let (_, mut half) = storage.receive("half").await.unwrap();
+        half.write_all(b"ha").unwrap();
+        let (incoming, mut whole) = storage.receive("whole").await.unwrap();
+        whole.write_all(b"whole").unwrap();
+        let kept = storage
+            .keep(incoming, whole, &wanted("Video"), "ab12", "mp4")
             .await
             .unwrap();
+        let location = kept.location;
         assert!(
             location.ends_with("production/7/0190/0-video-ab12.mp4"),
             "{location}"
@@ -232,11 +280,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let storage = LocalStorage::open(folder.path()).await.unwrap();
         for name in ["../../etc/passwd", "a/b", "", "ü\0", &"x".repeat(500)] {
-            let file = storage.receive("t").await.unwrap();
+            let (incoming, file) = storage.receive("t").await.unwrap();
             let location = storage
-                .keep(file, &wanted(name), "ab12", "bin")
+                .keep(incoming, file, &wanted(name), "ab12", "bin")
                 .await
-                .unwrap();
+                .unwrap()
+                .location;
             let path = PathBuf::from(location.strip_prefix("file://").unwrap());
             assert!(path.starts_with(storage.root()), "{location}");
         }

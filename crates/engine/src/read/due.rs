@@ -51,6 +51,7 @@ impl Engine {
                 due.push((Due::Source, now, *id));
             }
         }
+        let full = self.files_wait(key, now);
         for open in self.open.awake() {
             if open.asking
                 || self
@@ -63,6 +64,10 @@ impl Engine {
             let Some((what, at)) = self.next_read(open) else {
                 continue;
             };
+            if what == Due::Links && full {
+                // They would die while they wait; a download that ends brings this up again.
+                continue;
+            }
             if what == Due::Evidence && due.iter().any(|(what, ..)| *what == Due::Evidence) {
                 // One export answers for all of them; other projects come next.
                 continue;

@@ -39,6 +39,7 @@ fn about(flight: &Flight) -> Option<(&LaneKey, &String, JobId)> {
         Flight::Credits { .. }
         | Flight::Submit { .. }
         | Flight::Fetch { .. }
+        | Flight::Look { .. }
         | Flight::Unclaimed { .. } => None,
     }
 }
