@@ -225,3 +225,6 @@ fn trouble_of(error: &FetchError) -> CaptureTrouble {
         FetchError::Local { .. } => CaptureTrouble::Storage(why),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,7 @@ mod smoother;
 mod storage;
 mod submit;
 mod urgency;
+mod verify;
 mod wishes;
 
 pub use account::{Account, CompleteAt, Limits, Policy, Polling, Timing, WebhookTrust};
@@ -49,3 +50,4 @@ pub use planner::{Engine, Outlook};
 pub use rest::Rests;
 pub use run::{Ended, RunError, RunOptions, run};
 pub use storage::{LocalStorage, StorageError};
+pub use verify::{Checked, Depth, Object};

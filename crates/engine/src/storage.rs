@@ -23,7 +23,10 @@ pub struct StorageError {
     source: std::io::Error,
 }
 
-fn failed(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> StorageError {
+pub(crate) fn failed(
+    what: &'static str,
+    path: &Path,
+) -> impl FnOnce(std::io::Error) -> StorageError {
     let path = path.display().to_string();
     move |source| StorageError { what, path, source }
 }
@@ -54,7 +57,8 @@ pub(crate) struct Kept {
 }
 
 impl LocalStorage {
-    /// The folder, made if it is missing. What an earlier process left half-way is removed.
+    /// The folder, made if it is missing. What an earlier process left half-way is removed; what another
+    /// one that lives is writing stays.
     ///
     /// # Errors
     /// If the folder cannot be made or written.
@@ -77,18 +81,24 @@ impl LocalStorage {
             .map_err(failed("cannot read", &incoming))?
         {
             let path = entry.path();
+            if is_being_written(&path) {
+                continue;
+            }
             fs::remove_file(&path)
                 .await
                 .map_err(failed("cannot remove", &path))?;
         }
-        if let Some(parent) = root.parent() {
-            sync_folder(parent)?;
-        }
+        // The root's own entry; whoever made its parent unreadable for us has made the root too.
+        let _ = root.parent().map(sync_folder);
         sync_folder(&root)?;
-        Ok(Self {
+        Ok(Self::at(root))
+    }
+
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self {
             root,
             settled: Arc::default(),
-        })
+        }
     }
 
     /// The folder.
@@ -108,7 +118,11 @@ impl LocalStorage {
             .open(&path)
             .await
             .map_err(failed("cannot make", &path))?;
-        Ok((Incoming { path }, file.into_std().await))
+        let file = file.into_std().await;
+        // Held as long as the file is open, so that another worker's start leaves it alone. A file system
+        // that has no locks has no file of ours that another worker could meet either.
+        let _ = file.try_lock();
+        Ok((Incoming { path }, file))
     }
 
     pub(crate) async fn drop_incoming(&self, incoming: Incoming) {
@@ -132,7 +146,7 @@ impl LocalStorage {
         let shown = path.clone();
         // Syncs take as long as the disk takes: off the event loop, in one go.
         let kept =
-            tokio::task::spawn_blocking(move || storage.settle(&incoming, file, path, &extension));
+            tokio::task::spawn_blocking(move || storage.settle(&incoming, file, &path, &extension));
         kept.await.unwrap_or_else(|_| {
             let stopped = std::io::Error::other("the process is about to end");
             Err(failed("cannot keep", &shown)(stopped))
@@ -143,7 +157,7 @@ impl LocalStorage {
         &self,
         incoming: &Incoming,
         mut file: File,
-        path: PathBuf,
+        path: &Path,
         extension: &str,
     ) -> Result<Kept, StorageError> {
         let shape = shape_of(&mut file, extension);
@@ -151,10 +165,10 @@ impl LocalStorage {
             .map_err(failed("cannot sync", &incoming.path))?;
         let folder = path.parent().unwrap_or(&self.root);
         std::fs::create_dir_all(folder).map_err(failed("cannot make", folder))?;
-        std::fs::rename(&incoming.path, &path).map_err(failed("cannot name", &path))?;
+        std::fs::rename(&incoming.path, path).map_err(failed("cannot name", path))?;
         sync_folder(folder)?;
         self.settle_folders(folder)?;
-        let location = url::Url::from_file_path(&path)
+        let location = url::Url::from_file_path(path)
             .map_or_else(|()| format!("file://{}", path.display()), String::from);
         Ok(Kept { location, shape })
     }
@@ -194,6 +208,12 @@ impl LocalStorage {
             .join(plain(&wanted.submission.0))
             .join(name)
     }
+}
+
+/// Whether a process that lives holds this file open.
+fn is_being_written(path: &Path) -> bool {
+    File::open(path)
+        .is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
 fn sync_folder(folder: &Path) -> Result<(), StorageError> {
@@ -266,6 +286,13 @@ mod tests {
         );
         let path = location.strip_prefix("file://").unwrap();
         assert_eq!(std::fs::read(path).unwrap(), b"whole");
+        let incoming = || {
+            let files = std::fs::read_dir(storage.root().join(INCOMING)).unwrap();
+            files.count()
+        };
+        LocalStorage::open(storage.root()).await.unwrap();
+        assert_eq!(incoming(), 1, "another worker is writing it");
+        drop(half);
         let again = LocalStorage::open(storage.root()).await.unwrap();
         assert_eq!(
             std::fs::read_dir(again.root().join(INCOMING))

@@ -63,6 +63,8 @@ macro_rules! deliverable_columns {
     };
 }
 
+pub(crate) use {deliverable_columns, deliverable_json};
+
 macro_rules! last_read_sqlite {
     ($kind:literal, $table:literal) => {
         concat!(

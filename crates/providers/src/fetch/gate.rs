@@ -98,7 +98,7 @@ fn is_inside(name: &str) -> bool {
         let before = name.strip_suffix(*zone);
         before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
     };
-    !name.contains('.') || INSIDE.iter().any(|zone| under(&zone))
+    !name.contains('.') || INSIDE.iter().any(under)
 }
 
 fn trusts(url: &Url, trusted: &[String]) -> bool {

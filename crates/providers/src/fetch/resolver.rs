@@ -15,6 +15,10 @@ use super::address::is_global;
 #[error("the host has an address that is not of the public internet")]
 pub(super) struct NotGlobal;
 
+/// What a test says of a name.
+#[cfg(test)]
+pub(crate) type Tells = std::sync::Arc<dyn Fn(&str) -> Vec<std::net::IpAddr> + Send + Sync>;
+
 /// Where names are looked up.
 #[derive(Clone, Default)]
 pub(crate) enum Names {
@@ -23,7 +27,7 @@ pub(crate) enum Names {
     System,
     /// A resolver that says what a test wants.
     #[cfg(test)]
-    Told(std::sync::Arc<dyn Fn(&str) -> Vec<std::net::IpAddr> + Send + Sync>),
+    Told(Tells),
 }
 
 impl std::fmt::Debug for Names {

@@ -115,7 +115,8 @@ async fn the_rest_of_another_version_is_never_added() {
 #[tokio::test]
 async fn hosts_that_answer_a_range_wrongly_spoil_no_file() {
     let body = file(3, 5_000);
-    let wrong: [fn(&[u8]) -> Vec<u8>; 4] = [
+    type Wrong = fn(&[u8]) -> Vec<u8>;
+    let wrong: [Wrong; 4] = [
         // Another part, another version, another length, and none at all.
         |body| {
             answer(

@@ -138,7 +138,7 @@ async fn zeros(mut stream: TcpStream, length: Option<u64>) {
     let mut left = length.unwrap_or(u64::MAX);
     let mut whole = stream.write_all(head.as_bytes()).await;
     while whole.is_ok() && left > 0 {
-        let zeros = [0; 65_536];
+        let zeros = vec![0; 65_536];
         let part = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
         left -= part as u64;
         whole = stream.write_all(&zeros[..part]).await;
