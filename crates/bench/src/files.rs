@@ -158,6 +158,7 @@ async fn curl(asked: &Files, port: u16, folder: &Path) -> Result<f64, BenchError
         .arg("--config")
         .arg(&config)
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .status()
         .await;
     let took = seconds_since(begun);
