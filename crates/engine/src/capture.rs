@@ -214,7 +214,7 @@ impl Engine {
                         1 if dead => Duration::ZERO,
                         failures => pause(&account, failures - 1),
                     };
-                    capture.not_before = Some((at + wait).max(open.floor));
+                    capture.not_before = Some(at + wait);
                 }
                 // A link that fails for whatever reason at the second try may be stale.
                 let stale = capture.failures > 1 && !matches!(trouble, CaptureTrouble::Storage(_));

@@ -164,6 +164,7 @@ impl LocalStorage {
         file.sync_all()
             .map_err(failed("cannot sync", &incoming.path))?;
         let folder = path.parent().unwrap_or(&self.root);
+        self.forget_removed(folder);
         std::fs::create_dir_all(folder).map_err(failed("cannot make", folder))?;
         std::fs::rename(&incoming.path, path).map_err(failed("cannot name", path))?;
         sync_folder(folder)?;
@@ -171,6 +172,15 @@ impl LocalStorage {
         let location = url::Url::from_file_path(path)
             .map_or_else(|()| format!("file://{}", path.display()), String::from);
         Ok(Kept { location, shape })
+    }
+
+    /// A folder that somebody removed is a new one when it is made again.
+    fn forget_removed(&self, leaf: &Path) {
+        let gone = leaf.ancestors().take_while(|folder| !folder.exists());
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        for folder in gone {
+            settled.remove(folder);
+        }
     }
 
     /// New folders are entries of their parents: those are synced too.

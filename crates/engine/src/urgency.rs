@@ -70,7 +70,6 @@ impl Engine {
             {
                 continue;
             }
-            let floor = open.floor;
             let id = open.id();
             let Some(capture) = open.capture.as_mut().filter(|capture| !capture.needs_links) else {
                 continue;
@@ -82,7 +81,7 @@ impl Engine {
             if !capture.missing.is_empty() && capture.is_stale(now) {
                 capture.needs_links = true;
                 capture.missing.clear();
-                capture.not_before = Some(floor);
+                capture.not_before = None;
                 continue;
             }
             if !capture.missing.is_empty() {

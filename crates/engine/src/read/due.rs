@@ -170,7 +170,14 @@ fn next_read(open: &OpenJob, captures_rest: bool) -> Option<(Due, Timestamp)> {
         .capture
         .as_ref()
         .filter(|capture| capture.needs_links && !captures_rest)
-        .map(|capture| (Due::Links, capture.not_before.unwrap_or_default()));
+        .map(|capture| {
+            let at = capture.not_before.unwrap_or_default();
+            // ProductAI tells a link by the read of the state, which it wants no sooner than this.
+            match open.job.id.kind.provider() {
+                Provider::Productai => (Due::Links, at.max(open.floor)),
+                Provider::Jakov | Provider::Jarai => (Due::Links, at),
+            }
+        });
     if status != Status::Running {
         return links.filter(|_| status == Status::Capturing);
     }
