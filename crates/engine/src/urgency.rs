@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::{JobId, Timestamp};
+use domain::{JobId, Provider, Timestamp};
 use store::LaneKey;
 
 use crate::act::Wanted;
@@ -13,6 +13,8 @@ use crate::planner::{Engine, Wake};
 
 /// What a link that says nothing lives: JARAI's `sasUrl` is documented to live an hour.
 const USUAL_LIFE: Duration = Duration::from_secs(3_600);
+/// No more files than this wait for a place: half of the places are free again soon.
+pub(crate) const MOST_AWAITED: usize = AT_ONCE / 2;
 /// So long before a link dies it is no longer begun with: a host's clock and ours differ.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -92,17 +94,26 @@ impl Engine {
         urgent
     }
 
-    /// Whether as many files wait with a link as can be fetched at once.
-    pub(crate) fn files_wait(&self, key: &LaneKey, now: Timestamp) -> bool {
+    /// How many files wait with a link to be fetched, or will when the reads of links under way are answered.
+    pub(crate) fn files_awaited(&self, key: &LaneKey, now: Timestamp) -> usize {
         let accounts = &self.accounts;
         let of_lane = self.open.awake().filter(|open| {
             let account = accounts.get(&open.account);
             account.is_some_and(|account| account.lane == *key)
         });
-        let ready = of_lane
-            .filter_map(|open| open.capture.as_ref())
-            .filter(|capture| capture.is_ready(now))
-            .map(|capture| capture.missing.len());
-        ready.sum::<usize>() >= AT_ONCE
+        let awaited = of_lane.map(|open| match &open.capture {
+            Some(capture) if capture.is_ready(now) => capture.missing.len(),
+            Some(capture) if capture.needs_links && open.asking => files_of_list(open.id()),
+            Some(_) | None => 0,
+        });
+        awaited.sum()
+    }
+}
+
+/// How many links one read tells, about: JARAI documents five types of deliverables, an image is one.
+pub(crate) fn files_of_list(job: JobId) -> usize {
+    match job.kind.provider() {
+        Provider::Jarai => 5,
+        Provider::Jakov | Provider::Productai => 1,
     }
 }

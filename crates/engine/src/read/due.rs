@@ -12,6 +12,7 @@ use crate::lane::Places;
 use crate::open::OpenJob;
 use crate::planner::{Engine, Wake};
 use crate::submit::{Source, can_cancel};
+use crate::urgency::{MOST_AWAITED, files_of_list};
 
 /// A read that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +52,7 @@ impl Engine {
                 due.push((Due::Source, now, *id));
             }
         }
-        let full = self.files_wait(key, now);
+        let mut files = self.files_awaited(key, now);
         for open in self.open.awake() {
             if open.asking
                 || self
@@ -64,9 +65,12 @@ impl Engine {
             let Some((what, at)) = self.next_read(open) else {
                 continue;
             };
-            if what == Due::Links && full {
-                // They would die while they wait; a download that ends brings this up again.
-                continue;
+            if what == Due::Links && at <= now {
+                if files >= MOST_AWAITED {
+                    // They would die while they wait; a download that ends brings this up again.
+                    continue;
+                }
+                files += files_of_list(open.id());
             }
             if what == Due::Evidence && due.iter().any(|(what, ..)| *what == Due::Evidence) {
                 // One export answers for all of them; other projects come next.

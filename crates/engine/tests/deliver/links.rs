@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::{Input, JobKind, ProductionInput, Provider, Status, Timestamp};
 use engine::CaptureTrouble;
-use sandbox::{Approval, Options};
+use sandbox::{Approval, Options, Verb};
 use store::NewJob;
 
 use crate::world::{World, account, from_sandbox};
@@ -33,6 +33,9 @@ fn options(link_life_ms: u64) -> Options {
     jarai.requests_per_day = Some(1_000_000);
     jarai.productions_per_day = Some(1_000_000);
     (jarai.expired_share, jarai.failed_share) = (0.0, 0.0);
+    // All of them are made at the same time.
+    (jarai.queued_median_ms, jarai.producing_median_ms) = (5_000, 10_000);
+    jarai.duration_sigma = 0.0;
     jarai.approval = Approval::Never;
     jarai.sas_life_ms = link_life_ms;
     jarai.shape.more_deliverables = true;
@@ -61,7 +64,7 @@ async fn play(productions: usize, link_life_ms: u64) -> (World, Rc<RefCell<Seen>
         let mut seen = sees.borrow_mut();
         seen.fetches += 1;
         seen.under_way.retain(|until| *until > now);
-        let takes = Duration::from_millis(rng.u64(50..1_500));
+        let takes = Duration::from_millis(rng.u64(200..3_000));
         seen.under_way.push(now + takes);
         seen.most_at_once = seen.most_at_once.max(seen.under_way.len());
         let result = from_sandbox(provider, wanted, now);
@@ -94,8 +97,12 @@ async fn of_five_hundred_files_behind_links_that_live_two_seconds_none_is_lost()
     }
     let each: Vec<usize> = of_job.values().copied().collect();
     let seen = seen.borrow();
+    let requests = world.provider.ledger().requests().iter();
+    let lists = requests.filter(|entry| entry.verb == Verb::Deliverables);
+    let lists = lists.count();
     eprintln!(
-        "{} files of {} productions, {} downloads begun, {} links found dead, {} broke off, {} at once",
+        "{} files of {} productions, {lists} lists read, {} downloads begun, {} links found dead, \
+         {} broke off, {} at once",
         files.len(),
         of_job.len(),
         seen.fetches,
@@ -109,4 +116,6 @@ async fn of_five_hundred_files_behind_links_that_live_two_seconds_none_is_lost()
     assert!(seen.most_at_once <= 16, "{}", seen.most_at_once);
     // Links are read when their turn has come: few of them die while they wait.
     assert!(seen.dead * 20 <= seen.fetches, "{} dead", seen.dead);
+    // Seven files of a list and sixteen places: a few lists for each production, and not one for each file.
+    assert!(lists <= 8 * jobs.len(), "{lists} lists");
 }
