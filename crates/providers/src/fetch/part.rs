@@ -2,8 +2,7 @@
 //! where it broke off.
 //!
 //! A body is gone on with only behind the same strong entity tag (RFC 9110 section 13.1.5): bytes of two
-//! versions of a file never meet in one. Hashing and writing happen off the event loop, a quarter of a
-//! megabyte at a time.
+//! versions of a file never meet in one. Hashing and writing happen off the event loop, a megabyte at a time.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -19,7 +18,7 @@ use super::error::{FetchError, local, not_now};
 /// How many first bytes are kept for [`sniff`](super::sniff).
 const HEAD: usize = 512;
 /// Bytes that are hashed and written at once.
-const AT_ONCE: usize = 256 * 1024;
+const AT_ONCE: usize = 1024 * 1024;
 
 /// A file that came home whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
