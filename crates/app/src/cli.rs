@@ -48,6 +48,15 @@ const BATCH_EXAMPLES: &str = "\
 Examples:
   vitrine batch                                   batches whose jobs are refused, and which are paused
   vitrine batch resume spring
+  vitrine batch manifest spring --json            its files, with hashes, types and sizes
+";
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  vitrine verify                                  every file is read and hashed
+  vitrine verify --quick                          only whether it is there and as long as it was
+  vitrine verify --orphans                        files that no row names, too
+  vitrine verify --remove-orphans
 ";
 
 const DEMO_EXAMPLES: &str = "\
@@ -156,6 +165,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Option<BatchCommand>,
     },
+    /// Hold the storage against its rows: every row has its file, and every file is what was captured.
+    #[command(before_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
     /// Look at what the start of a worker looks at: the keys, the database's server, the disks.
     Doctor(DoctorArgs),
     /// Serve the three simulated providers.
@@ -257,6 +269,29 @@ pub(crate) enum BatchCommand {
         #[arg(long)]
         account: Option<String>,
     },
+    /// List the files of a batch: where each is, its hash, length and type, and what its header says of its
+    /// size or length.
+    Manifest {
+        /// As the rows name it.
+        batch: String,
+    },
+}
+
+/// Of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Only the files of this batch.
+    #[arg(long)]
+    pub(crate) batch: Option<String>,
+    /// Do not read the files: only whether they are there and as long as they were.
+    #[arg(long, action = ArgAction::SetTrue)]
+    pub(crate) quick: Option<bool>,
+    /// List the files of the storage that no row names and that are older than an hour.
+    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "batch")]
+    pub(crate) orphans: Option<bool>,
+    /// Remove them.
+    #[arg(long, action = ArgAction::SetTrue, conflicts_with = "batch")]
+    pub(crate) remove_orphans: Option<bool>,
 }
 
 /// Of `doctor`.

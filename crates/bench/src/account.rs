@@ -58,6 +58,7 @@ pub(crate) fn account(
                 Trust::Token => WebhookTrust::Token,
             },
             retry_failed: 0,
+            check_sources: false,
             resubmit_in_doubt: false,
             batch_size: scenario.batch_size,
             max_running: scenario.max_running,

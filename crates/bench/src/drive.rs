@@ -209,6 +209,8 @@ impl World<'_> {
                 };
                 Said::Reply(Box::new(self.account.client.read(&call, answer, at)))
             }
+            // No scenario looks at its source images.
+            Act::Look { .. } => Said::Looked(providers::fetch::Look::Fine),
             Act::Fetch { wanted, .. } => Said::Fetched(self.fetch(&wanted)),
         };
         self.add(at, Coming::Deliver(Report { flight, at, said }));
@@ -234,6 +236,7 @@ impl World<'_> {
             bytes: body.len() as u64,
             sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
             quarantined: false,
+            shape: providers::fetch::Shape::default(),
         })
     }
 

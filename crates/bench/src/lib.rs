@@ -5,6 +5,7 @@
 mod account;
 mod drive;
 mod error;
+mod files;
 mod foretell;
 mod latency;
 mod measure;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use drive::vitrine;
 pub use error::BenchError;
+pub use files::{Files, FilesReport, files};
 pub use latency::{Latency, LatencyReport, Spread, latency};
 pub use measure::{Forecast, Measured, Window};
 pub use naive::{Loop, naive};

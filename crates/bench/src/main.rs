@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bench::{BenchError, Latency, Lengths, Report, Scenario, Tier, Trust, Wire};
+use bench::{BenchError, Files, Latency, Lengths, Report, Scenario, Tier, Trust, Wire};
 use clap::{Args, Parser, Subcommand};
 use domain::Provider;
 use serde::Serialize;
@@ -22,6 +22,7 @@ Examples:
   bench budget --provider jakov --jobs 10000 --webhooks
   bench budget --provider jarai --tier standard --jobs 40
   bench latency                                    from another program's INSERT to the wire
+  bench files                                      2,000 files of 1 MB from loopback, beside curl
 ";
 
 /// Measures Vitrine in virtual time, against the simulated providers at their documented limits.
@@ -38,6 +39,24 @@ enum Command {
     Budget(Budget),
     /// How soon a row that another program inserts is on the wire, in real time.
     Latency(LatencyArgs),
+    /// How fast files come home from loopback, in real time, beside what curl makes of it in parallel.
+    Files(FilesArgs),
+}
+
+#[derive(Debug, Args)]
+struct FilesArgs {
+    /// How many.
+    #[arg(long, default_value_t = 2_000)]
+    files: usize,
+    /// The bytes of each.
+    #[arg(long, default_value_t = 1_000_000)]
+    bytes: usize,
+    /// Where they are stored; else a temporary folder.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<std::path::PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -140,6 +159,15 @@ async fn latency(typed: &LatencyArgs) -> Result<(), BenchError> {
     print(&bench::latency(&asked).await?, typed.json)
 }
 
+async fn files(typed: &FilesArgs) -> Result<(), BenchError> {
+    let asked = Files {
+        files: typed.files,
+        bytes: typed.bytes,
+        dir: typed.dir.clone(),
+    };
+    print(&bench::files(&asked).await?, typed.json)
+}
+
 fn print(report: &(impl Serialize + Display), json: bool) -> Result<(), BenchError> {
     let mut out = io::stdout().lock();
     if json {
@@ -156,12 +184,13 @@ fn print(report: &(impl Serialize + Display), json: bool) -> Result<(), BenchErr
 fn run(command: &Command) -> Result<(), BenchError> {
     let mut runtime = match command {
         Command::Budget(_) => Builder::new_current_thread(),
-        Command::Latency(_) => Builder::new_multi_thread(),
+        Command::Latency(_) | Command::Files(_) => Builder::new_multi_thread(),
     };
     let runtime = runtime.enable_all().build()?;
     match command {
         Command::Budget(typed) => runtime.block_on(budget(typed)),
         Command::Latency(typed) => runtime.block_on(latency(typed)),
+        Command::Files(typed) => runtime.block_on(files(typed)),
     }
 }
 

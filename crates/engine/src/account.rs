@@ -80,6 +80,8 @@ pub struct Policy {
     pub capture_deadline: Duration,
     /// How much it may spend.
     pub spend: Caps,
+    /// Source images are looked at before their jobs are paid for.
+    pub check_sources: bool,
 }
 
 /// Minutes of submits at JAKOV's limit that may be under way: five times the 60 s of its document's sample.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{JobId, SubmissionId, Timestamp};
+use providers::fetch::{Look, Shape};
 use providers::{Call, Reply, SignedUrl};
 
 /// Names one thing that the hands do: the id of its row in the ledger of requests, or of a download.
@@ -60,6 +61,15 @@ pub enum Act {
         /// Which file.
         wanted: Wanted,
     },
+    /// Look at a source image before its job is paid for; costs no request at the provider.
+    Look {
+        /// Which look.
+        flight: FlightId,
+        /// With whose trusted hosts.
+        account: String,
+        /// Where the image is, as the row says.
+        url: String,
+    },
 }
 
 impl Act {
@@ -67,7 +77,9 @@ impl Act {
     #[must_use]
     pub fn flight(&self) -> &FlightId {
         match self {
-            Self::Send { flight, .. } | Self::Fetch { flight, .. } => flight,
+            Self::Send { flight, .. } | Self::Fetch { flight, .. } | Self::Look { flight, .. } => {
+                flight
+            }
         }
     }
 }
@@ -83,8 +95,10 @@ pub struct Stored {
     pub bytes: u64,
     /// SHA-256 in hex.
     pub sha256: String,
-    /// Its type was not what was expected.
+    /// It is not what was expected: another type, or another hash than the provider told.
     pub quarantined: bool,
+    /// What its header says.
+    pub shape: Shape,
 }
 
 /// Why a file did not come home.
@@ -107,6 +121,8 @@ pub enum Said {
     Reply(Box<Reply>),
     /// What became of a download.
     Fetched(Result<Stored, CaptureTrouble>),
+    /// What a look at a source image showed.
+    Looked(Look),
 }
 
 /// Something that the hands did.

@@ -97,7 +97,7 @@ fn read_of(flight: &Flight) -> Option<(&'static str, About)> {
         Flight::Cancel { job, .. } => Some(("cancel", Some(job.to_string()))),
         Flight::Export { project, .. } => Some(("export", Some(project.clone()))),
         Flight::Credits { .. } => Some(("credits", None)),
-        Flight::Submit { .. } | Flight::Fetch { .. } => None,
+        Flight::Submit { .. } | Flight::Fetch { .. } | Flight::Look { .. } => None,
     }
 }
 

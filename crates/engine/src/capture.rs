@@ -7,7 +7,7 @@ use domain::{Event, Fault, JobId, Provider, Status, Timestamp};
 use providers::{RemoteDeliverable, RemoteJob, SignedUrl};
 use sha2::{Digest, Sha256};
 use store::planted::{self, Bug};
-use store::{LaneKey, NewDeliverable};
+use store::{FileShape, LaneKey, NewDeliverable};
 
 use crate::account::Account;
 use crate::act::{Act, CaptureTrouble, Stored, Wanted};
@@ -18,7 +18,7 @@ use crate::planner::{Engine, Wake};
 use crate::submit::hex;
 
 /// Downloads under way at once in one lane.
-const AT_ONCE: usize = 16;
+pub(crate) const AT_ONCE: usize = 16;
 
 /// What was paid for lies there and its link dies: however often it failed, it is tried again after this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -47,8 +47,7 @@ impl Engine {
         capture.at_status.clone_from(&remote.status);
         match (&remote.result_url, account.provider) {
             (Some(url), Provider::Productai) => {
-                capture.needs_links = false;
-                capture.missing = image(open, url).into();
+                capture.have_links(image(open, url), at);
             }
             _ => {
                 capture.needs_links = true;
@@ -74,9 +73,7 @@ impl Engine {
             Some(url) => {
                 if let Some(open) = self.open.get_mut(&job) {
                     let files = image(open, url);
-                    let capture = open.capture.get_or_insert_default();
-                    capture.needs_links = false;
-                    capture.missing = files.into();
+                    open.capture.get_or_insert_default().have_links(files, at);
                 }
             }
             None if remote.phase.is_terminal() => self.links_failed(account, job, at),
@@ -103,13 +100,8 @@ impl Engine {
             let files = files(open, list);
             let unlinked = list.iter().any(|file| file.url.expose().is_empty());
             let capture = open.capture.get_or_insert_default();
-            capture.needs_links = false;
             capture.unlinked = unlinked;
-            let under_way = &capture.under_way;
-            capture.missing = files
-                .into_iter()
-                .filter(|file| !under_way.contains(&file.key()))
-                .collect();
+            capture.have_links(files, at);
             if unlinked && capture.missing.is_empty() {
                 // A file without a link yet: the list is read again later.
                 self.links_failed(account, job, at);
@@ -146,21 +138,13 @@ impl Engine {
             .filter(|flight| matches!(flight, Flight::Fetch { lane, .. } if lane == key))
             .count();
         let mut free = AT_ONCE.saturating_sub(under_way);
-        let accounts = &self.accounts;
-        for open in self.open.awake_mut() {
-            if accounts
-                .get(&open.account)
-                .is_none_or(|account| account.lane != *key)
-            {
-                continue;
-            }
-            let Some(capture) = open.capture.as_mut().filter(|capture| !capture.needs_links) else {
+        for (_, job) in self.urgent_files(key, now, wake) {
+            let Some(open) = self.open.get_mut(&job).filter(|_| free > 0) else {
                 continue;
             };
-            if let Some(later) = capture.not_before.filter(|later| *later > now) {
-                wake.at(later);
+            let Some(capture) = open.capture.as_mut() else {
                 continue;
-            }
+            };
             while free > 0
                 && let Some(wanted) = capture.missing.pop_front()
             {
@@ -209,6 +193,7 @@ impl Engine {
         match result {
             Ok(_) => {
                 open.have.insert(wanted.key());
+                capture.failures = 0;
             }
             // The others still come home; the job fails at the end, with this reason.
             Err(CaptureTrouble::Never(why)) => {
@@ -219,12 +204,20 @@ impl Engine {
                 | CaptureTrouble::Later(why)
                 | CaptureTrouble::Storage(why)),
             ) => {
-                capture.failures += 1;
-                let wait = pause(&account, capture.failures - 1);
-                capture.not_before = Some(at + wait);
+                // Files of one list fail together; that is one failure.
+                let is_news = !capture.needs_links && capture.not_before.is_none_or(|it| it <= at);
+                let dead = matches!(trouble, CaptureTrouble::LinkDead(_));
+                if is_news {
+                    capture.failures += 1;
+                    let wait = match capture.failures {
+                        // A link that died is read again at once.
+                        1 if dead => Duration::ZERO,
+                        failures => pause(&account, failures - 1),
+                    };
+                    capture.not_before = Some(at + wait);
+                }
                 // A link that fails for whatever reason at the second try may be stale.
                 let stale = capture.failures > 1 && !matches!(trouble, CaptureTrouble::Storage(_));
-                let dead = matches!(trouble, CaptureTrouble::LinkDead(_));
                 if dead && planted::has(Bug::RowWithoutFile) {
                     open.have.insert(wanted.key());
                 } else if (stale || dead) && !planted::has(Bug::LinkNotReadAgain) {
@@ -386,5 +379,13 @@ fn deliverable(wanted: &Wanted, stored: &Stored, at: Timestamp) -> NewDeliverabl
         captured_at: at,
         source_hash: wanted.source_hash.clone(),
         quarantined: stored.quarantined,
+        shape: FileShape {
+            width: stored.shape.width,
+            height: stored.shape.height,
+            duration_ms: stored
+                .shape
+                .duration_ms
+                .and_then(|span| i64::try_from(span).ok()),
+        },
     }
 }

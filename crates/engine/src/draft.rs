@@ -89,6 +89,8 @@ pub(crate) struct Draft {
     pub(crate) moved: BTreeMap<&'static str, u64>,
     /// Source images that pending jobs need, and of which nothing is known yet.
     pub(crate) sources_wanted: BTreeSet<JobId>,
+    /// Source images that pending rows want and nobody has looked at, with the account that would.
+    pub(crate) looks_wanted: BTreeMap<String, String>,
     /// Something was found out that lets more be done at once.
     pub(crate) again: bool,
     /// Pending or terminal rows that this step changes already: nothing else of it may rest on them.

@@ -82,6 +82,8 @@ pub(crate) enum Flight {
     },
     /// A download; costs no request at the provider.
     Fetch { lane: LaneKey, wanted: Wanted },
+    /// A look at a source image; costs no request at the provider.
+    Look { lane: LaneKey, url: String },
 }
 
 impl Flight {
@@ -95,7 +97,8 @@ impl Flight {
             | Self::Export { lane, .. }
             | Self::Credits { lane, .. }
             | Self::Unclaimed { lane, .. }
-            | Self::Fetch { lane, .. } => lane,
+            | Self::Fetch { lane, .. }
+            | Self::Look { lane, .. } => lane,
         }
     }
 
@@ -109,7 +112,7 @@ impl Flight {
             | Self::Export { places, .. }
             | Self::Credits { places, .. }
             | Self::Unclaimed { places, .. } => Some(places),
-            Self::Fetch { .. } => None,
+            Self::Fetch { .. } | Self::Look { .. } => None,
         }
     }
 }

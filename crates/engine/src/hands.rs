@@ -4,16 +4,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use providers::fetch::{BadFetcher, FetchError, FetchOptions, Fetched, Fetcher, sniff};
+use providers::fetch::{BadFetcher, FetchOptions, Fetcher};
 use providers::{BadHttp, Call, Client, Http, HttpOptions, SendError};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use crate::account::Account;
-use crate::act::{Act, CaptureTrouble, Report, Said, Stored, Wanted};
+use crate::act::{Act, Report, Said};
+use crate::bring::{Bringer, Halves};
 use crate::clock::Clock;
 use crate::permit::Permit;
-use crate::storage::{Incoming, LocalStorage};
+use crate::storage::LocalStorage;
 
 /// How the hands reach out for one account.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +38,8 @@ struct Reach {
 pub struct Hands {
     reaches: BTreeMap<String, Arc<Reach>>,
     storage: LocalStorage,
+    /// Files of which a part is here.
+    halves: Halves,
     clock: Arc<dyn Clock>,
     tasks: TaskTracker,
     reports: mpsc::UnboundedSender<Report>,
@@ -82,6 +85,7 @@ impl Hands {
         let hands = Self {
             reaches,
             storage,
+            halves: Halves::default(),
             clock,
             tasks: TaskTracker::new(),
             reports,
@@ -100,10 +104,15 @@ impl Hands {
     pub fn start(&self, act: Act) {
         let clock = Arc::clone(&self.clock);
         let reports = self.reports.clone();
-        let storage = self.storage.clone();
+        let bringer = Bringer {
+            storage: self.storage.clone(),
+            halves: self.halves.clone(),
+        };
         let permit = self.permit.clone();
         let name = match &act {
-            Act::Send { account, .. } | Act::Fetch { account, .. } => account,
+            Act::Send { account, .. } | Act::Fetch { account, .. } | Act::Look { account, .. } => {
+                account
+            }
         };
         let Some(reach) = self.reaches.get(name).cloned() else {
             tracing::error!(account = name, "an act for an account that is not there");
@@ -119,8 +128,9 @@ impl Hands {
                 }
                 Act::Send { call, .. } => reach.not_sent(&call, clock.as_ref()),
                 Act::Fetch { flight, wanted, .. } => {
-                    Said::Fetched(reach.bring_home(&flight, &wanted, &storage).await)
+                    Said::Fetched(bringer.bring_home(&reach.fetcher, &flight, &wanted).await)
                 }
+                Act::Look { url, .. } => Said::Looked(reach.fetcher.look(&url).await),
             };
             let at = clock.now();
             // Nobody listens any more only when the process ends.
@@ -145,90 +155,5 @@ impl Reach {
         let paid = matches!(call, Call::Submit(_));
         let answer = self.http.send(request, paid).await;
         Said::Reply(Box::new(self.client.read(call, answer, clock.now())))
-    }
-
-    /// Streams a file to a temporary name, checks it, and gives it its own.
-    async fn bring_home(
-        &self,
-        flight: &str,
-        wanted: &Wanted,
-        storage: &LocalStorage,
-    ) -> Result<Stored, CaptureTrouble> {
-        let trouble =
-            |error: crate::storage::StorageError| CaptureTrouble::Storage(error.to_string());
-        let mut incoming = storage.receive(flight).await.map_err(trouble)?;
-        let fetched = match self.fetcher.fetch(&wanted.url, &mut incoming.file).await {
-            Ok(fetched) => fetched,
-            Err(error) => {
-                storage.drop_incoming(incoming).await;
-                return Err(trouble_of(&error));
-            }
-        };
-        match check(wanted, &fetched) {
-            Err(error) => {
-                storage.drop_incoming(incoming).await;
-                Err(error)
-            }
-            Ok(()) => keep(incoming, wanted, &fetched, storage)
-                .await
-                .map_err(trouble),
-        }
-    }
-}
-
-async fn keep(
-    incoming: Incoming,
-    wanted: &Wanted,
-    fetched: &Fetched,
-    storage: &LocalStorage,
-) -> Result<Stored, crate::storage::StorageError> {
-    let sniffed = sniff(&fetched.head, &wanted.kind);
-    let sha256 = fetched.sha256_hex();
-    let location = storage
-        .keep(incoming, wanted, &sha256, &sniffed.extension)
-        .await?;
-    Ok(Stored {
-        location,
-        content_type: sniffed.content_type,
-        bytes: fetched.bytes,
-        sha256,
-        quarantined: !sniffed.expected,
-    })
-}
-
-/// What was told about the file must be so; what has an unexpected type was paid for and is kept.
-fn check(wanted: &Wanted, fetched: &Fetched) -> Result<(), CaptureTrouble> {
-    if sniff(&fetched.head, &wanted.kind).error_page {
-        let why = "an HTML page came instead of the file".to_owned();
-        return Err(CaptureTrouble::LinkDead(why));
-    }
-    if wanted.bytes.is_some_and(|bytes| bytes != fetched.bytes) {
-        let why = format!(
-            "{} bytes came, the provider said {:?}",
-            fetched.bytes, wanted.bytes
-        );
-        return Err(CaptureTrouble::Later(why));
-    }
-    let hash = fetched.sha256_hex();
-    if wanted
-        .sha256
-        .as_ref()
-        .is_some_and(|told| !told.eq_ignore_ascii_case(&hash))
-    {
-        let why = "the file's SHA-256 is not the one that the provider told".to_owned();
-        return Err(CaptureTrouble::Later(why));
-    }
-    Ok(())
-}
-
-fn trouble_of(error: &FetchError) -> CaptureTrouble {
-    let why = error.to_string();
-    match error {
-        FetchError::Gone { .. } | FetchError::ErrorPage => CaptureTrouble::LinkDead(why),
-        FetchError::Refused { .. } => CaptureTrouble::Never(why),
-        FetchError::Empty | FetchError::Short { .. } | FetchError::Unavailable { .. } => {
-            CaptureTrouble::Later(why)
-        }
-        FetchError::Local { .. } => CaptureTrouble::Storage(why),
     }
 }

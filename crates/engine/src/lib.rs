@@ -5,6 +5,7 @@
 mod account;
 mod act;
 mod breaker;
+mod bring;
 mod capture;
 mod clock;
 mod commands;
@@ -34,6 +35,8 @@ mod run;
 mod smoother;
 mod storage;
 mod submit;
+mod urgency;
+mod verify;
 mod wishes;
 
 pub use account::{Account, CompleteAt, Limits, Policy, Polling, Timing, WebhookTrust};
@@ -48,3 +51,4 @@ pub use planner::{Engine, Outlook};
 pub use rest::Rests;
 pub use run::{Ended, RunError, RunOptions, run};
 pub use storage::{LocalStorage, StorageError};
+pub use verify::{Checked, Depth, Object};

@@ -68,6 +68,7 @@ impl Engine {
             open: crate::open_jobs::OpenJobs::default(),
             flights: BTreeMap::new(),
             sources: BTreeMap::new(),
+            looks: BTreeMap::new(),
             channels: crate::fusion::Channels::default(),
             learned: crate::read::Learned::default(),
             bulk: crate::read::Bulk::default(),

@@ -21,6 +21,9 @@ pub(crate) struct Capture {
     pub(crate) missing: VecDeque<Wanted>,
     /// Downloads under way.
     pub(crate) under_way: BTreeSet<FileKey>,
+    /// When the links were read, and when the first of them dies, where they say it.
+    pub(crate) links_at: Timestamp,
+    pub(crate) dies_at: Option<Timestamp>,
     /// Whether the links must be read (again) before anything can be fetched.
     pub(crate) needs_links: bool,
     /// A file of the list has no link yet: without it the result is not whole.

@@ -25,7 +25,7 @@ use crate::open::OpenJob;
 use crate::open_jobs::OpenJobs;
 use crate::read::answered_of;
 use crate::rest::Rests;
-use crate::submit::Source;
+use crate::submit::{Seen, Source};
 
 /// How often one step tries to write around rows that other programs changed meanwhile.
 const STALE_TRIES: usize = 16;
@@ -63,6 +63,8 @@ pub struct Engine {
     pub(crate) open: OpenJobs,
     pub(crate) flights: BTreeMap<FlightId, Flight>,
     pub(crate) sources: BTreeMap<JobId, Source>,
+    /// What looks at source images showed, by their URLs.
+    pub(crate) looks: BTreeMap<String, Seen>,
     /// How long jobs take.
     pub(crate) learned: crate::read::Learned,
     /// What webhooks are worth.
@@ -237,7 +239,8 @@ impl Engine {
                 self.hear_unclaimed(&lane, &account, &remote_id, reply, at, draft);
             }
             (flight, Said::Reply(reply)) => self.hear_read(&flight, reply, at, draft),
-            (_, Said::Fetched(_)) => {}
+            (Flight::Look { url, .. }, Said::Looked(look)) => self.hear_look(url, look, at),
+            (_, Said::Fetched(_) | Said::Looked(_)) => {}
         }
     }
 

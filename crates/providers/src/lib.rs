@@ -12,6 +12,7 @@ pub mod fetch;
 mod jakov;
 mod jarai;
 mod json;
+mod link_life;
 mod mask;
 mod productai;
 mod remote;

@@ -50,16 +50,20 @@ macro_rules! deliverable_json {
         "json_object('id', id, 'job', kind || ':' || job_id, 'submission', submission_id, 'type', type, \
         'ordinal', ordinal, 'location', location, 'content_type', content_type, 'bytes', bytes, \
         'sha256', sha256, 'captured_at', captured_at, 'source_hash', source_hash, \
-        'quarantined', json(case when quarantined then 'true' else 'false' end)) from deliverables"
+        'quarantined', json(case when quarantined then 'true' else 'false' end), \
+        'width', width, 'height', height, 'duration_ms', duration_ms) from deliverables"
     };
 }
 
 macro_rules! deliverable_columns {
     () => {
         "id, kind || ':' || job_id as job, submission_id as submission, type, ordinal, location, \
-        content_type, bytes, sha256, captured_at, source_hash, quarantined from deliverables"
+        content_type, bytes, sha256, captured_at, source_hash, quarantined, width, height, \
+        duration_ms from deliverables"
     };
 }
+
+pub(crate) use {deliverable_columns, deliverable_json};
 
 macro_rules! last_read_sqlite {
     ($kind:literal, $table:literal) => {

@@ -13,6 +13,7 @@ mod counts;
 mod db;
 mod doubt;
 mod error;
+mod files;
 mod forecasts;
 #[cfg(feature = "testing")]
 mod fuse;

@@ -74,6 +74,7 @@ twins! {
     12 "webhooks" "0012_webhooks.sql";
     13 "forecasts" "0013_forecasts.sql";
     14 "limits" "0014_limits.sql";
+    15 "shapes" "0015_shapes.sql";
 }
 
 #[derive(serde::Deserialize)]

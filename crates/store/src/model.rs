@@ -201,8 +201,22 @@ pub struct DeliverableRow {
     pub captured_at: Timestamp,
     /// Hash of the link without its query.
     pub source_hash: String,
-    /// Its type was not what was expected.
+    /// It is not what was expected: another type, or another hash than the provider told.
     pub quarantined: bool,
+    /// What its header says.
+    #[serde(flatten)]
+    pub shape: FileShape,
+}
+
+/// How large a picture is and how long a film, where the header says it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileShape {
+    /// In pixels.
+    pub width: Option<u32>,
+    /// In pixels.
+    pub height: Option<u32>,
+    /// In milliseconds.
+    pub duration_ms: Option<i64>,
 }
 
 /// A command of a person or program, not yet executed.

@@ -3,7 +3,7 @@
 
 use domain::Timestamp;
 use engine::{Clock, SystemClock};
-use store::{BatchRefusals, Store};
+use store::{BatchRefusals, DeliverableRow, Store};
 
 use super::accounts::{Asked, wait};
 use crate::cli::{BatchCommand, Globals};
@@ -23,9 +23,59 @@ pub(crate) async fn batch(
         BatchCommand::Resume { batches, account } => {
             resume(globals, &config, &store, &batches, account.as_deref()).await
         }
+        BatchCommand::Manifest { batch } => manifest(globals, &store, &batch).await,
     };
     store.close().await;
     done
+}
+
+/// The files of a batch.
+async fn manifest(globals: &Globals, store: &Store, batch: &str) -> Result<Code, Failure> {
+    let files = store.files_of_batch(batch).await?;
+    if globals.wants_json() {
+        print_json(&files)?;
+    } else {
+        print(listed(&files))?;
+    }
+    Ok(Code::Done)
+}
+
+fn listed(files: &[DeliverableRow]) -> String {
+    if files.is_empty() {
+        return "no file of this batch is here".to_owned();
+    }
+    let mut table = table([
+        "JOB",
+        "DELIVERABLE",
+        "BYTES",
+        "TYPE",
+        "SIZE",
+        "SHA-256",
+        "LOCATION",
+    ]);
+    for file in files {
+        let shape = file.shape;
+        let size = match (shape.width, shape.height, shape.duration_ms) {
+            (Some(width), Some(height), _) => format!("{width} x {height}"),
+            (_, _, Some(millis)) => format!("{:.1} s", millis as f64 / 1_000.0),
+            _ => "-".to_owned(),
+        };
+        let mark = if file.quarantined {
+            " (unexpected)"
+        } else {
+            ""
+        };
+        table.add_row([
+            file.job.to_string(),
+            format!("{} {}{mark}", file.r#type, file.ordinal),
+            file.bytes.to_string(),
+            file.content_type.clone(),
+            size,
+            file.sha256.clone(),
+            file.location.clone(),
+        ]);
+    }
+    table.to_string()
 }
 
 async fn known(config: &Config, store: &Store) -> Result<Vec<BatchRefusals>, Failure> {

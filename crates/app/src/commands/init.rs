@@ -155,6 +155,8 @@ base_url = "{base}/productai/v1"
 {productai}
 budget = "sandbox"
 model = "nanobanana"
+# The simulated service takes any image.
+check_sources = false
 trusted_hosts = ["{host}"]
 timing = {{ submit_timeout = "10s", read_timeout = "10s" }}
 speed = {speed:?}

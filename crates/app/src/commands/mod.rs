@@ -13,6 +13,7 @@ mod migrate;
 mod run;
 mod sandbox;
 mod status;
+mod verify;
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Code, Failure};
@@ -33,6 +34,7 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<Code, Failure> {
         Command::Credits(args) => Box::pin(credits::credits(globals, &args)).await,
         Command::Accounts { command } => Box::pin(accounts::accounts(globals, command)).await,
         Command::Batch { command } => Box::pin(batch::batch(globals, command)).await,
+        Command::Verify(args) => Box::pin(verify::verify(globals, &args)).await,
         Command::Doctor(args) => Box::pin(doctor::doctor(globals, &args)).await,
         Command::Sandbox(args) => Box::pin(sandbox::sandbox(globals, &args)).await,
     }

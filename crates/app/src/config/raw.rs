@@ -71,6 +71,7 @@ pub(crate) struct RawAccount {
     pub(crate) deadline: Option<Span>,
     pub(crate) capture_deadline: Option<Span>,
     pub(crate) trusted_hosts: Vec<String>,
+    pub(crate) check_sources: Option<bool>,
     pub(crate) speed: Option<f64>,
 }
 

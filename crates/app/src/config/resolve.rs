@@ -413,6 +413,7 @@ fn policy(
         deadline: or_scaled(raw.deadline, 24 * HOUR, speed),
         capture_deadline: or_scaled(raw.capture_deadline, 24 * HOUR, speed),
         spend: spend(&raw.spend, of)?,
+        check_sources: raw.check_sources.unwrap_or(true),
     })
 }
 

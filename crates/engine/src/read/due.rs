@@ -12,6 +12,7 @@ use crate::lane::Places;
 use crate::open::OpenJob;
 use crate::planner::{Engine, Wake};
 use crate::submit::{Source, can_cancel};
+use crate::urgency::{MOST_AWAITED, files_of_list};
 
 /// A read that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +52,7 @@ impl Engine {
                 due.push((Due::Source, now, *id));
             }
         }
+        let mut files = self.files_awaited(key, now);
         for open in self.open.awake() {
             if open.asking
                 || self
@@ -63,6 +65,13 @@ impl Engine {
             let Some((what, at)) = self.next_read(open) else {
                 continue;
             };
+            if what == Due::Links && at <= now {
+                if files >= MOST_AWAITED {
+                    // They would die while they wait; a download that ends brings this up again.
+                    continue;
+                }
+                files += files_of_list(open.id());
+            }
             if what == Due::Evidence && due.iter().any(|(what, ..)| *what == Due::Evidence) {
                 // One export answers for all of them; other projects come next.
                 continue;
@@ -165,7 +174,14 @@ fn next_read(open: &OpenJob, captures_rest: bool) -> Option<(Due, Timestamp)> {
         .capture
         .as_ref()
         .filter(|capture| capture.needs_links && !captures_rest)
-        .map(|capture| (Due::Links, capture.not_before.unwrap_or_default()));
+        .map(|capture| {
+            let at = capture.not_before.unwrap_or_default();
+            // ProductAI tells a link by the read of the state, which it wants no sooner than this.
+            match open.job.id.kind.provider() {
+                Provider::Productai => (Due::Links, at.max(open.floor)),
+                Provider::Jakov | Provider::Jarai => (Due::Links, at),
+            }
+        });
     if status != Status::Running {
         return links.filter(|_| status == Status::Capturing);
     }

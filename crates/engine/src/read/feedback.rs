@@ -327,7 +327,7 @@ pub(crate) fn answered_of(report: &Report, at: Timestamp) -> RequestAnswered {
                 _ => None,
             },
         ),
-        Said::Fetched(_) => (None, None),
+        Said::Fetched(_) | Said::Looked(_) => (None, None),
     };
     RequestAnswered {
         id: report.flight.clone(),

@@ -36,10 +36,8 @@ fn about(flight: &Flight) -> Option<(&LaneKey, &String, JobId)> {
         | Flight::Export {
             lane, account, job, ..
         } => Some((lane, account, *job)),
-        Flight::Credits { .. }
-        | Flight::Submit { .. }
-        | Flight::Fetch { .. }
-        | Flight::Unclaimed { .. } => None,
+        Flight::Credits { .. } | Flight::Submit { .. } | Flight::Unclaimed { .. } => None,
+        Flight::Fetch { .. } | Flight::Look { .. } => None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! ([`hear`]). Nothing here is ever sent twice: a job whose outcome is unknown is in doubt.
 
 mod hear;
+mod look;
 mod plan;
 mod ready;
 mod source;
@@ -9,6 +10,7 @@ mod strangers;
 mod verdict;
 
 pub(crate) use hear::{can_cancel, fault_of, is_misdirected, untouched};
+pub(crate) use look::Seen;
 pub(crate) use plan::hex;
 pub(crate) use ready::Ready;
 pub(crate) use source::Source;

@@ -241,13 +241,17 @@ impl Engine {
             };
         let price = account.prices.of(&checked.request);
         match self.shape(&checked.request, account, &job, now, draft) {
-            Shaped::Submit(submit) => Some(Ready {
-                job,
-                account: Arc::clone(account),
-                submit,
-                price,
-                warning: checked.warning,
-            }),
+            Shaped::Submit(submit) => {
+                let doubt = self.doubt_about_images(&checked.request, account);
+                let warnings: Vec<String> = checked.warning.into_iter().chain(doubt).collect();
+                Some(Ready {
+                    job,
+                    account: Arc::clone(account),
+                    submit,
+                    price,
+                    warning: Some(warnings.join("; ")).filter(|text| !text.is_empty()),
+                })
+            }
             Shaped::NotNow => None,
             Shaped::Later(until, why) => {
                 self.hold_row(key, job, until, why, now, draft);

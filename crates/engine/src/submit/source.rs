@@ -56,7 +56,7 @@ impl Engine {
         draft: &mut Draft,
     ) -> Link {
         let id = match image {
-            ImageSource::Url(url) => return Link::Known(url.clone()),
+            ImageSource::Url(url) => return self.looked_at(url, account, now, draft),
             ImageSource::Job(id) => JobId::new(JobKind::Image, *id),
         };
         match self.sources.get(&id) {
@@ -102,6 +102,7 @@ impl Engine {
             }
             self.sources.insert(id, source);
         }
+        self.look_at_images(now, draft);
         Ok(())
     }
 

@@ -93,6 +93,7 @@ fn account(trust: WebhookTrust, options: &Options) -> Account {
             complete_at: CompleteAt::Published,
             webhook_trust: trust,
             retry_failed: 0,
+            check_sources: false,
             resubmit_in_doubt: false,
             batch_size: 1,
             max_running: 20,
@@ -278,6 +279,7 @@ impl World {
                 let answer = Ok(exchange.response);
                 Said::Reply(Box::new(self.account.client.read(&call, answer, at)))
             }
+            Act::Look { .. } => Said::Looked(providers::fetch::Look::Fine),
             Act::Fetch { wanted, .. } => {
                 let url = wanted.url.expose().to_owned();
                 let mut request = http::Request::new(Bytes::new());
@@ -293,6 +295,7 @@ impl World {
                         bytes: 1,
                         sha256: "00".to_owned(),
                         quarantined: false,
+                        shape: providers::fetch::Shape::default(),
                     })
                 } else {
                     Err(CaptureTrouble::LinkDead("gone".to_owned()))

@@ -141,6 +141,7 @@ fn account(name: &str, provider: Provider, spend: Caps, rule: InDoubt) -> Accoun
             complete_at: CompleteAt::Published,
             webhook_trust: engine::WebhookTrust::Verify,
             retry_failed: 1,
+            check_sources: false,
             resubmit_in_doubt: rule == InDoubt::Resubmit,
             batch_size: 4,
             max_running: 10,
@@ -382,12 +383,14 @@ impl World {
                 };
                 Said::Reply(Box::new(client.read(call, answer, self.now)))
             }
+            Act::Look { .. } => Said::Looked(providers::fetch::Look::Fine),
             Act::Fetch { wanted, .. } => Said::Fetched(Ok(Stored {
                 location: format!("sim://{}", wanted.job),
                 content_type: "image/png".to_owned(),
                 bytes: 1,
                 sha256: "00".to_owned(),
                 quarantined: false,
+                shape: providers::fetch::Shape::default(),
             })),
         };
         if life == self.life {

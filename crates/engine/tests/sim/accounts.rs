@@ -38,6 +38,7 @@ fn account(name: &str, provider: Provider, path: &str, key: &str, groups: Limits
             complete_at: CompleteAt::Published,
             webhook_trust: engine::WebhookTrust::Verify,
             retry_failed: 0,
+            check_sources: false,
             resubmit_in_doubt: false,
             batch_size: 4,
             max_running: 50,

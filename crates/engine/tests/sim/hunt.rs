@@ -165,6 +165,8 @@ fn varied(seed: u64, processes: usize) -> Summary {
     if poisoned {
         rows.insert(rng.usize(..texts), rows::poisoned_text());
     }
+    // Without a draw, so that the histories of other seeds stay as they are.
+    let looks = seed.is_multiple_of(4);
     let mut builder = World::of(seed)
         .rows(rows)
         .processes(processes)
@@ -192,6 +194,7 @@ fn varied(seed: u64, processes: usize) -> Summary {
             for account in accounts.iter_mut() {
                 account.policy.batch_size = batch;
                 account.policy.max_running = most;
+                account.policy.check_sources = looks;
             }
             accounts[2].polling.awaiting_approval = Duration::from_secs(30);
         });

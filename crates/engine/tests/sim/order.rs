@@ -53,12 +53,14 @@ pub(crate) async fn work(
                     }
                     Said::Reply(Box::new(account.client.read(&call, Ok(response), at)))
                 }
+                Act::Look { .. } => Said::Looked(providers::fetch::Look::Fine),
                 Act::Fetch { wanted, .. } => Said::Fetched(Ok(Stored {
                     location: format!("sim://{}/{}", wanted.kind, wanted.ordinal),
                     content_type: "application/octet-stream".to_owned(),
                     bytes: 1,
                     sha256: "00".repeat(32),
                     quarantined: false,
+                    shape: providers::fetch::Shape::default(),
                 })),
             };
             coming.insert((at, flight.clone()), Report { flight, at, said });

@@ -1,26 +1,26 @@
-//! The download itself: redirects by hand, every host checked, bytes counted and hashed.
+//! The download itself: redirects by hand, every host checked, bytes counted and hashed, a body that
+//! broke off gone on with.
 
-use std::error::Error as _;
-use std::net::IpAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
-use reqwest::Response;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, LOCATION};
-use sha2::{Digest, Sha256};
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue, IF_RANGE, LOCATION, RANGE};
+use reqwest::{Method, Response};
+use tokio::time::{Sleep, interval, sleep};
 use url::Url;
 
-use super::address::is_global;
-use super::resolver::{NotGlobal, PublicOnly};
+use super::error::{FetchError, broke_off, not_now, refused, unavailable};
+use super::gate::{Purpose, Road, pass};
+use super::part::{Fetched, Part};
+use super::resolver::{Names, PublicOnly};
 use super::sniff::sniff;
 use crate::mask::SignedUrl;
 use crate::send::{bare_builder, said};
 
 /// How often a host may send us on.
 const MOST_REDIRECTS: usize = 3;
-/// How many first bytes are kept for [`sniff`].
-const HEAD: usize = 512;
+/// How often in a row the rest of a body is asked for at once although not a byte came.
+const MOST_FRUITLESS: usize = 3;
 
 /// How to fetch.
 #[derive(Debug, Clone)]
@@ -31,10 +31,17 @@ pub struct FetchOptions {
     pub connect_timeout: Duration,
     /// The longest silence between two reads.
     pub idle_timeout: Duration,
-    /// For the whole file, redirects included.
+    /// For the whole file, redirects and what it took to go on included.
     pub total_timeout: Duration,
-    /// The largest file.
+    /// The largest image.
+    pub max_image_bytes: u64,
+    /// The largest file of another kind.
     pub max_bytes: u64,
+    /// A body that brings fewer bytes a second than this, over [`pace`](Self::pace), is left: it would
+    /// hold its place for as long as the total time-out.
+    pub slowest: u64,
+    /// Over which time the pace of a body is measured.
+    pub pace: Duration,
     /// What `User-Agent` says.
     pub user_agent: String,
 }
@@ -46,77 +53,13 @@ impl Default for FetchOptions {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(30),
             total_timeout: Duration::from_secs(30 * 60),
+            max_image_bytes: 50 * 1024 * 1024,
             max_bytes: 2 * 1024 * 1024 * 1024,
+            slowest: 1_000,
+            pace: Duration::from_secs(60),
             user_agent: concat!("vitrine/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
     }
-}
-
-/// A file that came home whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
-    /// How many bytes.
-    pub bytes: u64,
-    /// Their SHA-256.
-    pub sha256: [u8; 32],
-    /// What the host said it is; [`sniff`](super::sniff) knows better.
-    pub content_type: Option<String>,
-    /// The first 512 bytes, or all.
-    pub head: Vec<u8>,
-}
-
-impl Fetched {
-    /// The hash in lower-case hex.
-    #[must_use]
-    pub fn sha256_hex(&self) -> String {
-        self.sha256
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
-    }
-}
-
-/// Why a file did not come home. The texts hold no URL query.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FetchError {
-    /// 403, 404, 410 or another 4xx: the link is dead; read it again.
-    #[error("the link is dead: HTTP {http}")]
-    Gone {
-        /// The status.
-        http: u16,
-    },
-    /// This link will not be fetched: its scheme, a private host, too large, too many redirects.
-    #[error("the fetch is refused: {reason}")]
-    Refused {
-        /// Why.
-        reason: String,
-    },
-    /// No bytes came.
-    #[error("the file is empty")]
-    Empty,
-    /// Fewer bytes came than announced.
-    #[error("the file broke off after {got} of {expected} bytes")]
-    Short {
-        /// By `Content-Length`.
-        expected: u64,
-        /// What came.
-        got: u64,
-    },
-    /// An HTML page came instead of a file.
-    #[error("an HTML page came instead of the file")]
-    ErrorPage,
-    /// The host does not answer now, or answers 5xx or 429: try again later.
-    #[error("the host is not available: {reason}")]
-    Unavailable {
-        /// Why.
-        reason: String,
-    },
-    /// Our own file could not be written.
-    #[error("the file cannot be written: {reason}")]
-    Local {
-        /// Why.
-        reason: String,
-    },
 }
 
 /// No fetcher can be built here.
@@ -131,7 +74,21 @@ pub struct Fetcher {
     public: reqwest::Client,
     /// For the hosts that the config vouches for.
     trusted: reqwest::Client,
-    options: FetchOptions,
+    pub(super) options: FetchOptions,
+}
+
+/// Why one body did not come whole.
+enum Stop {
+    /// In the middle: the rest can be asked for.
+    BrokeOff(FetchError),
+    /// Asking for the rest would not help.
+    Over(FetchError),
+}
+
+impl From<FetchError> for Stop {
+    fn from(error: FetchError) -> Self {
+        Self::Over(error)
+    }
 }
 
 impl Fetcher {
@@ -140,6 +97,10 @@ impl Fetcher {
     /// # Errors
     /// If this process has no TLS provider or the HTTP library refuses.
     pub fn new(options: FetchOptions) -> Result<Self, BadFetcher> {
+        Self::with_names(options, Names::System)
+    }
+
+    pub(crate) fn with_names(options: FetchOptions, names: Names) -> Result<Self, BadFetcher> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(BadFetcher(
                 "no TLS provider is installed in this process".to_owned(),
@@ -156,135 +117,193 @@ impl Fetcher {
             builder.build().map_err(|error| BadFetcher(said(error)))
         };
         Ok(Self {
-            public: build(common().dns_resolver(PublicOnly))?,
+            public: build(common().dns_resolver(PublicOnly { names }))?,
             trusted: build(common())?,
             options,
         })
     }
 
-    /// Streams a file into `into` from its current position on, and flushes it. Syncing it to disk
-    /// is the caller's.
-    ///
-    /// # Errors
-    /// See [`FetchError`]; what was written until then is left for the caller to drop.
-    pub async fn fetch(&self, url: &SignedUrl, into: &mut File) -> Result<Fetched, FetchError> {
-        let whole = async {
-            let (at, response) = self.open(url).await?;
-            self.stream(&at, response, into).await
-        };
-        match tokio::time::timeout(self.options.total_timeout, whole).await {
-            Ok(result) => result,
-            Err(_) => Err(FetchError::Unavailable {
-                reason: "the file did not come home in the total time-out".to_owned(),
-            }),
+    /// How large a file of this provider type (`Image`, `Video`, …) may be.
+    #[must_use]
+    pub fn limit_of(&self, provider_type: &str) -> u64 {
+        if crate::json::plain_name(provider_type) == "image" {
+            self.options.max_image_bytes
+        } else {
+            self.options.max_bytes
         }
     }
 
-    /// The first answer that is no redirect, and where it came from.
-    async fn open(&self, url: &SignedUrl) -> Result<(Url, Response), FetchError> {
-        let mut at = Url::parse(url.expose()).map_err(|_| refused("the link is no URL"))?;
+    /// Fetches a file of at most `limit` bytes into `part`, from where the part ends if its host allows
+    /// that. A body that breaks off is gone on with at once, as long as each try brings something.
+    ///
+    /// # Errors
+    /// See [`FetchError`]; a part that [can go on](Part::can_go_on) may be brought again, with the same
+    /// link or another one.
+    pub async fn fetch(
+        &self,
+        url: &SignedUrl,
+        limit: u64,
+        part: &mut Part,
+    ) -> Result<Fetched, FetchError> {
+        let mut end = std::pin::pin!(sleep(self.options.total_timeout));
+        let mut fruitless = 0;
+        loop {
+            let before = part.bytes();
+            let error = match self.body(url, limit, part, end.as_mut()).await {
+                Ok(at) => return whole(&at, part).await,
+                Err(Stop::Over(error)) => return Err(error),
+                Err(Stop::BrokeOff(error)) => error,
+            };
+            fruitless = if part.bytes() > before {
+                0
+            } else {
+                fruitless + 1
+            };
+            if !part.can_go_on() || fruitless >= MOST_FRUITLESS {
+                return Err(error);
+            }
+        }
+    }
+
+    /// One answer and its body, added to what is here. Where it came from.
+    async fn body(
+        &self,
+        url: &SignedUrl,
+        limit: u64,
+        part: &mut Part,
+        mut end: Pin<&mut Sleep>,
+    ) -> Result<Url, Stop> {
+        let (at, response) = tokio::select! {
+            opened = self.open(url, part) => opened?,
+            () = end.as_mut() => return Err(too_long().into()),
+        };
+        if response.status().as_u16() == 416 {
+            part.start_over().await?;
+            let why = "the host has no such part of the file any more";
+            return Err(Stop::BrokeOff(not_now(why)));
+        }
+        part.begin(&response).await?;
+        let too_large = || Stop::Over(refused(&format!("the file is larger than {limit} bytes")));
+        if part.total().is_some_and(|total| total > limit) {
+            return Err(too_large());
+        }
+        self.stream(response, limit, part, end).await?;
+        if part.bytes() > limit {
+            return Err(too_large());
+        }
+        match part.total() {
+            Some(expected) if part.bytes() < expected => {
+                let got = part.bytes();
+                Err(Stop::BrokeOff(FetchError::Short { expected, got }))
+            }
+            Some(expected) if part.bytes() > expected => {
+                part.start_over().await?;
+                Err(not_now("the file grew while it was fetched").into())
+            }
+            _ => Ok(at),
+        }
+    }
+
+    /// Adds the body's bytes, until it ends or is over the limit.
+    async fn stream(
+        &self,
+        mut response: Response,
+        limit: u64,
+        part: &mut Part,
+        mut end: Pin<&mut Sleep>,
+    ) -> Result<(), Stop> {
+        let mut pace = interval(self.options.pace);
+        // The first tick is now.
+        pace.tick().await;
+        let mut measured = part.bytes();
+        let least = self.options.slowest as f64 * self.options.pace.as_secs_f64();
+        while part.bytes() <= limit {
+            let chunk = tokio::select! {
+                chunk = response.chunk() => chunk,
+                () = end.as_mut() => return Err(too_long().into()),
+                _ = pace.tick() => {
+                    if ((part.bytes() - measured) as f64) < least {
+                        return Err(not_now("the file comes too slowly").into());
+                    }
+                    measured = part.bytes();
+                    continue;
+                }
+            };
+            match chunk {
+                Ok(Some(chunk)) => part.add(&chunk).await?,
+                Ok(None) => break,
+                Err(error) => {
+                    let error = broke_off(error, part.total(), part.bytes());
+                    return Err(Stop::BrokeOff(error));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The first answer with a body, and where it came from.
+    async fn open(&self, url: &SignedUrl, part: &Part) -> Result<(Url, Response), FetchError> {
+        let at = Url::parse(url.expose()).map_err(|_| refused("the link is no URL"))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        let rest = part.rest();
+        if let Some((from, tag)) = &rest {
+            let range = HeaderValue::try_from(format!("bytes={from}-"));
+            headers.insert(RANGE, range.map_err(|_| not_now("no such range"))?);
+            headers.insert(IF_RANGE, tag.clone());
+        }
+        let (at, response) = self
+            .follow(Method::GET, at, &headers, Purpose::Capture)
+            .await?;
+        match response.status().as_u16() {
+            200 => Ok((at, response)),
+            206 | 416 if rest.is_some() => Ok((at, response)),
+            204 => Err(FetchError::Empty),
+            status @ (408 | 425 | 429) => Err(not_now(&format!("HTTP {status}"))),
+            http @ 400..500 => Err(FetchError::Gone { http }),
+            status => Err(not_now(&format!("HTTP {status}"))),
+        }
+    }
+
+    /// The first answer that is no redirect, and where it came from. Each hop is checked anew.
+    pub(super) async fn follow(
+        &self,
+        method: Method,
+        mut at: Url,
+        headers: &HeaderMap,
+        purpose: Purpose,
+    ) -> Result<(Url, Response), FetchError> {
         for _ in 0..=MOST_REDIRECTS {
-            let client = self.client_for(&at)?;
-            let request = client.get(at.clone()).header(ACCEPT, "*/*");
+            let client = match pass(&at, &self.options.trusted_hosts, purpose)? {
+                Road::Public => &self.public,
+                Road::Trusted => &self.trusted,
+            };
+            let request = client
+                .request(method.clone(), at.clone())
+                .headers(headers.clone());
             let response = request.send().await.map_err(unavailable)?;
-            let status = response.status().as_u16();
-            match status {
+            match response.status().as_u16() {
                 301 | 302 | 303 | 307 | 308 => at = target(&at, &response)?,
-                200 => return Ok((at, response)),
-                204 => return Err(FetchError::Empty),
-                408 | 425 | 429 => return Err(http_unavailable(status)),
-                400..500 => return Err(FetchError::Gone { http: status }),
-                _ => return Err(http_unavailable(status)),
+                _ => return Ok((at, response)),
             }
         }
         Err(refused("more than 3 redirects"))
     }
+}
 
-    /// The client that may fetch this, if any may.
-    fn client_for(&self, url: &Url) -> Result<&reqwest::Client, FetchError> {
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(refused("the link holds a user name"));
-        }
-        let host = url.host().ok_or_else(|| refused("the link has no host"))?;
-        match url.scheme() {
-            "http" | "https" if self.trusts(url) => return Ok(&self.trusted),
-            "https" => {}
-            _ => return Err(refused("the link is not https")),
-        }
-        // Addresses never reach a resolver, so they are checked here.
-        let address: Option<IpAddr> = match host {
-            url::Host::Ipv4(address) => Some(address.into()),
-            url::Host::Ipv6(address) => Some(address.into()),
-            url::Host::Domain(_) => None,
-        };
-        match address {
-            Some(address) if !is_global(address) => Err(refused(&NotGlobal.to_string())),
-            _ => Ok(&self.public),
-        }
+/// What a whole file must be: not empty, and no error page.
+async fn whole(at: &Url, part: &mut Part) -> Result<Fetched, FetchError> {
+    if part.bytes() == 0 {
+        return Err(FetchError::Empty);
     }
+    if is_error_page(at, part.content_type(), part.head()) {
+        return Err(FetchError::ErrorPage);
+    }
+    part.finish().await
+}
 
-    fn trusts(&self, url: &Url) -> bool {
-        let host = url.host_str().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let port = url.port_or_known_default().unwrap_or_default();
-        self.options.trusted_hosts.iter().any(|trusted| {
-            let trusted = trusted.trim().to_ascii_lowercase();
-            trusted == host || trusted == bare || trusted == format!("{host}:{port}")
-        })
-    }
-
-    async fn stream(
-        &self,
-        at: &Url,
-        mut response: Response,
-        into: &mut File,
-    ) -> Result<Fetched, FetchError> {
-        let expected = response.content_length();
-        let max = self.options.max_bytes;
-        let too_large = || refused(&format!("the file is larger than {max} bytes"));
-        if expected.is_some_and(|expected| expected > max) {
-            return Err(too_large());
-        }
-        let content_type = content_type(&response);
-        let (mut bytes, mut hash, mut head) = (0_u64, Sha256::new(), Vec::with_capacity(HEAD));
-        loop {
-            let chunk = match response.chunk().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break,
-                Err(error) => return Err(broke_off(error, expected, bytes)),
-            };
-            bytes += chunk.len() as u64;
-            if bytes > max {
-                return Err(too_large());
-            }
-            let missing = HEAD - head.len();
-            head.extend(chunk.iter().take(missing));
-            hash.update(&chunk);
-            into.write_all(&chunk)
-                .await
-                .map_err(|error| local(&error))?;
-        }
-        into.flush().await.map_err(|error| local(&error))?;
-        match expected {
-            Some(expected) if bytes < expected => {
-                return Err(FetchError::Short {
-                    expected,
-                    got: bytes,
-                });
-            }
-            _ if bytes == 0 => return Err(FetchError::Empty),
-            _ if is_error_page(at, content_type.as_deref(), &head) => {
-                return Err(FetchError::ErrorPage);
-            }
-            _ => {}
-        }
-        Ok(Fetched {
-            bytes,
-            sha256: hash.finalize().into(),
-            content_type,
-            head,
-        })
-    }
+fn too_long() -> FetchError {
+    not_now("the file did not come home in the total time-out")
 }
 
 /// An HTML page that is announced as one, from a link that is not named like one.
@@ -293,11 +312,6 @@ fn is_error_page(at: &Url, content_type: Option<&str>, head: &[u8]) -> bool {
     let path = at.path().to_ascii_lowercase();
     let named = path.ends_with(".html") || path.ends_with(".htm");
     announced && !named && sniff(head, "").error_page
-}
-
-fn content_type(response: &Response) -> Option<String> {
-    let value = response.headers().get(CONTENT_TYPE)?.to_str().ok()?.trim();
-    (!value.is_empty() && value.len() <= 200).then(|| value.to_owned())
 }
 
 /// Where a redirect leads; the next round checks it.
@@ -311,44 +325,4 @@ fn target(at: &Url, response: &Response) -> Result<Url, FetchError> {
     let location = location.ok_or_else(|| refused("a redirect names no target"))?;
     at.join(location)
         .map_err(|_| refused("a redirect names no URL"))
-}
-
-fn refused(reason: &str) -> FetchError {
-    FetchError::Refused {
-        reason: reason.to_owned(),
-    }
-}
-
-fn http_unavailable(status: u16) -> FetchError {
-    FetchError::Unavailable {
-        reason: format!("HTTP {status}"),
-    }
-}
-
-fn local(error: &std::io::Error) -> FetchError {
-    FetchError::Local {
-        reason: error.to_string(),
-    }
-}
-
-fn unavailable(error: reqwest::Error) -> FetchError {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if inner.is::<NotGlobal>() {
-            return refused(&NotGlobal.to_string());
-        }
-        cause = inner.source();
-    }
-    FetchError::Unavailable {
-        reason: said(error),
-    }
-}
-
-fn broke_off(error: reqwest::Error, expected: Option<u64>, got: u64) -> FetchError {
-    match expected {
-        Some(expected) if got < expected && !error.is_timeout() => {
-            FetchError::Short { expected, got }
-        }
-        _ => unavailable(error),
-    }
 }

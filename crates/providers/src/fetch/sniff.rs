@@ -14,8 +14,8 @@ pub struct Sniffed {
     /// Whether a file of this provider type may look like this. What may not is quarantined, for
     /// it was paid for.
     pub expected: bool,
-    /// An HTML page where an image, a video or another file should be: somebody's error page,
-    /// refused.
+    /// An HTML page, or a storage service's `<Error>`, where an image, a video or another file should
+    /// be: somebody's error page, refused.
     pub error_page: bool,
 }
 
@@ -52,8 +52,20 @@ pub fn sniff(head: &[u8], provider_type: &str) -> Sniffed {
         content_type: content_type.to_owned(),
         extension: extension.to_owned(),
         expected,
-        error_page: extension == "html",
+        error_page: extension == "html" || is_storage_error(head),
     }
+}
+
+/// What Azure and S3 say instead of a file: XML with an `Error` that has a `Code`.
+fn is_storage_error(head: &[u8]) -> bool {
+    let text = text_of(head).unwrap_or_default().trim_start();
+    let root = match text.strip_prefix("<?xml") {
+        Some(rest) => rest
+            .split_once("?>")
+            .map_or("", |(_, rest)| rest.trim_start()),
+        None => text,
+    };
+    root.starts_with("<Error>") && root.contains("<Code>")
 }
 
 /// Media type and extension.
@@ -189,6 +201,16 @@ mod tests {
             b"\0\x01\x02",
             "Video",
             ("application/octet-stream", "bin", false, false),
+        );
+        check(
+            b"<?xml version=\"1.0\"?>\n<Error><Code>AuthenticationFailed</Code>",
+            "Transcript",
+            ("application/xml", "xml", true, true),
+        );
+        check(
+            b"<cast><Error>none</Error></cast>",
+            "Transcript",
+            ("application/xml", "xml", true, false),
         );
         check(png, "Attribution", ("image/png", "png", true, false));
     }

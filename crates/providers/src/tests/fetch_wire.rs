@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::install_tls;
 use super::server::{Act, Server, answer, chunked};
 use crate::SignedUrl;
-use crate::fetch::{FetchError, FetchOptions, Fetched, Fetcher};
+use crate::fetch::{FetchError, FetchOptions, Fetched, Fetcher, Part};
 
 fn options(trusted: &[String]) -> FetchOptions {
     install_tls();
@@ -24,10 +24,10 @@ fn options(trusted: &[String]) -> FetchOptions {
 async fn fetch_with(options: FetchOptions, url: &str) -> (Result<Fetched, FetchError>, Vec<u8>) {
     let file = tempfile::tempfile().unwrap();
     let mut reader = file.try_clone().unwrap();
-    let mut into = tokio::fs::File::from_std(file);
+    let limit = options.max_bytes;
     let fetched = Fetcher::new(options)
         .unwrap()
-        .fetch(&SignedUrl::new(url), &mut into)
+        .fetch(&SignedUrl::new(url), limit, &mut Part::new(file))
         .await;
     std::io::Seek::rewind(&mut reader).unwrap();
     let mut bytes = Vec::new();

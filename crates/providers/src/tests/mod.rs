@@ -4,8 +4,11 @@
 mod accepted;
 mod answers;
 mod export;
+mod fetch_hostile;
+mod fetch_resume;
 mod fetch_wire;
 mod http_wire;
+mod look;
 mod never_panics;
 mod partner;
 mod seeds;

@@ -19,6 +19,8 @@ pub(super) enum Act {
     SendAndHang(Vec<u8>),
     /// Sends these bytes and then one more every few milliseconds, without end.
     Drip(Vec<u8>),
+    /// Sends so many zeros, or zeros without end.
+    Zeros(Option<u64>),
 }
 
 /// A running server; it stops when dropped.
@@ -32,6 +34,22 @@ pub(super) struct Server {
 impl Server {
     /// Starts a server that answers by path.
     pub(super) async fn start(act: impl Fn(&str) -> Act + Send + Sync + 'static) -> Self {
+        Self::start_with_head(move |head| act(path_of(head))).await
+    }
+
+    /// Starts a server that answers by its own port and the path.
+    pub(super) async fn start_with_port(
+        act: impl Fn(u16, &str) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(move |port, head| act(port, path_of(head))).await
+    }
+
+    /// Starts a server that answers by the whole head of a request.
+    pub(super) async fn start_with_head(act: impl Fn(&str) -> Act + Send + Sync + 'static) -> Self {
+        Self::listen(move |_, head| act(head)).await
+    }
+
+    async fn listen(act: impl Fn(u16, &str) -> Act + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -42,7 +60,7 @@ impl Server {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
                 let (seen, act) = (Arc::clone(&seen), Arc::clone(&act));
-                open.spawn(async move { talk(stream, &seen, act.as_ref()).await });
+                open.spawn(async move { talk(stream, &seen, &|head: &str| act(port, head)).await });
             }
         });
         Self {
@@ -80,9 +98,8 @@ async fn talk(
 ) {
     let mut pending = Vec::new();
     while let Some(head) = read_request(&mut stream, &mut pending).await {
-        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-        seen.lock().unwrap().push(head);
-        match act(&path) {
+        seen.lock().unwrap().push(head.clone());
+        match act(&head) {
             Act::Send(bytes) => {
                 if stream.write_all(&bytes).await.is_err() {
                     return;
@@ -96,6 +113,7 @@ async fn talk(
                 let _ = stream.write_all(&bytes).await;
                 std::future::pending::<()>().await;
             }
+            Act::Zeros(length) => return zeros(stream, length).await,
             Act::Drip(bytes) => {
                 let _ = stream.write_all(&bytes).await;
                 let mut tick = tokio::time::interval(Duration::from_millis(5));
@@ -105,6 +123,25 @@ async fn talk(
                 return;
             }
         }
+    }
+}
+
+fn path_of(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or_default()
+}
+
+async fn zeros(mut stream: TcpStream, length: Option<u64>) {
+    let head = match length {
+        Some(length) => format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"),
+        None => "HTTP/1.1 200 OK\r\n\r\n".to_owned(),
+    };
+    let mut left = length.unwrap_or(u64::MAX);
+    let mut whole = stream.write_all(head.as_bytes()).await;
+    while whole.is_ok() && left > 0 {
+        let zeros = vec![0; 65_536];
+        let part = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
+        left -= part as u64;
+        whole = stream.write_all(&zeros[..part]).await;
     }
 }
 

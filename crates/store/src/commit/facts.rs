@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::StoreError;
 use crate::db::{Tx, json};
-use crate::model::{Batch, NewDeliverable};
+use crate::model::{Batch, FileShape, NewDeliverable};
 use crate::sql::{Sql, statements};
 
 statements! {
@@ -44,18 +44,20 @@ statements! {
     /// The same file of the same link is one row.
     ADD_DELIVERABLES: Sql = Sql {
         sqlite: "insert into deliverables (kind, job_id, submission_id, type, ordinal, location, content_type, \
-              bytes, sha256, captured_at, source_hash, quarantined) \
+              bytes, sha256, captured_at, source_hash, quarantined, width, height, duration_ms) \
             select value ->> 'kind', value ->> 'job_id', value ->> 'submission_id', value ->> 'type', \
               value ->> 'ordinal', value ->> 'location', value ->> 'content_type', value ->> 'bytes', \
-              value ->> 'sha256', value ->> 'captured_at', value ->> 'source_hash', value ->> 'quarantined' \
+              value ->> 'sha256', value ->> 'captured_at', value ->> 'source_hash', value ->> 'quarantined', \
+              value ->> 'width', value ->> 'height', value ->> 'duration_ms' \
             from json_each(?1) where true order by key on conflict do nothing",
         postgres: "insert into deliverables (kind, job_id, submission_id, type, ordinal, location, content_type, \
-              bytes, sha256, captured_at, source_hash, quarantined) \
+              bytes, sha256, captured_at, source_hash, quarantined, width, height, duration_ms) \
             select kind, job_id, submission_id, type, ordinal, location, content_type, \
-              bytes, sha256, captured_at, source_hash, quarantined \
+              bytes, sha256, captured_at, source_hash, quarantined, width, height, duration_ms \
             from jsonb_to_recordset($1::jsonb) as r (kind text, job_id bigint, submission_id text, type text, \
               ordinal bigint, location text, content_type text, bytes bigint, sha256 text, \
-              captured_at timestamptz, source_hash text, quarantined boolean) \
+              captured_at timestamptz, source_hash text, quarantined boolean, \
+              width bigint, height bigint, duration_ms bigint) \
             on conflict do nothing",
     };
 }
@@ -74,6 +76,8 @@ struct DeliverableColumns<'a> {
     captured_at: Timestamp,
     source_hash: &'a str,
     quarantined: bool,
+    #[serde(flatten)]
+    shape: FileShape,
 }
 
 impl<'a> DeliverableColumns<'a> {
@@ -91,6 +95,7 @@ impl<'a> DeliverableColumns<'a> {
             captured_at: new.captured_at,
             source_hash: &new.source_hash,
             quarantined: new.quarantined,
+            shape: new.shape,
         }
     }
 }

@@ -3,7 +3,7 @@
 use domain::{JobId, Lengths, Provider, Status, SubmissionId, Timestamp, Work};
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, LaneKey, Outcome, Pause};
+use super::{Epoch, FileShape, LaneKey, Outcome, Pause};
 
 /// All that one step wants written, in one transaction.
 #[derive(Debug, Clone, Default)]
@@ -282,8 +282,10 @@ pub struct NewDeliverable {
     pub captured_at: Timestamp,
     /// Hash of the link without its query: whether the provider's list has changed.
     pub source_hash: String,
-    /// Its type was not what was expected.
+    /// It is not what was expected: another type, or another hash than the provider told.
     pub quarantined: bool,
+    /// What its header says.
+    pub shape: FileShape,
 }
 
 /// A command was executed or refused.

@@ -8,8 +8,8 @@ use super::support::{
     refused, stored, submission, submission_id, unknown,
 };
 use crate::{
-    Batch, Committed, Fuse, FuseMode, LaneKey, NewDeliverable, NewRequest, Outcome, Pause,
-    PauseChange, PriorityChange, RequestAnswered, StoreError, SubmissionAnswer,
+    Batch, Committed, FileShape, Fuse, FuseMode, LaneKey, NewDeliverable, NewRequest, Outcome,
+    Pause, PauseChange, PriorityChange, RequestAnswered, StoreError, SubmissionAnswer,
 };
 
 on_both!(
@@ -300,6 +300,7 @@ async fn a_repeated_deliverable_is_one_row(fresh: Fresh) {
         captured_at: at(70),
         source_hash: "cc".to_owned(),
         quarantined: true,
+        shape: FileShape::default(),
     };
     let mut changed = file.clone();
     changed.sha256 = "bb".to_owned();

@@ -4,6 +4,7 @@
 mod commands;
 mod commit;
 mod doubt;
+mod files;
 mod forecasts;
 mod guards;
 mod insert;

@@ -6,7 +6,7 @@ use super::on_both;
 use super::support::{
     Fresh, Stranger, accepted, at, change, ended, image, planned, production, stored,
 };
-use crate::{Batch, Job, NewDeliverable, NewJob};
+use crate::{Batch, FileShape, Job, NewDeliverable, NewJob};
 
 on_both!(the_view_shows_the_newest_of_each_part_of_a_product);
 
@@ -39,6 +39,11 @@ async fn finish(fresh: &Fresh, job: Job, file: Option<(&str, &str)>, quarantined
             captured_at: at(70),
             source_hash: "bb".to_owned(),
             quarantined,
+            shape: FileShape {
+                width: Some(640),
+                height: Some(480),
+                duration_ms: None,
+            },
         });
     }
     fresh.store.commit(batch).await.unwrap();

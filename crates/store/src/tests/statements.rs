@@ -10,6 +10,7 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
         crate::commit::all_statements(),
         crate::counts::all(),
         crate::doubt::all(),
+        crate::files::all(),
         crate::forecasts::all(),
         crate::inbox::all(),
         crate::insert::all(),
@@ -22,11 +23,8 @@ fn every_statement() -> Vec<(&'static str, Sql)> {
         crate::clocks::all(),
         crate::migrations::all(),
         crate::money::all(),
-<<<<<<< HEAD
         crate::news::all(),
-=======
         crate::products::all(),
->>>>>>> catalog
         crate::server::all(),
         crate::watch::all(),
     ]

@@ -303,6 +303,11 @@ mod tests {
             captured_at: at(40),
             source_hash: "11".into(),
             quarantined: false,
+            shape: store::FileShape {
+                width: Some(640),
+                height: Some(480),
+                duration_ms: None,
+            },
         };
         (events, vec![row], vec![file])
     }

@@ -448,7 +448,7 @@ impl World {
         }
         let place = match &said {
             Said::Fetched(Ok(_)) => Place::FileStored,
-            Said::Fetched(Err(_)) | Said::Reply(_) => Place::AnswerRead,
+            Said::Fetched(Err(_)) | Said::Reply(_) | Said::Looked(_) => Place::AnswerRead,
         };
         process.in_air.remove(&flight);
         let session = process.sessions.remove(&flight).unwrap_or_default();

@@ -84,6 +84,11 @@ impl World {
                 self.note(&format!("{} {path} {status:?} to {who:?}", call.verb()));
                 (Said::Reply(Box::new(reply)), at, Some(exchange.request_no))
             }
+            Act::Look { .. } => (
+                Said::Looked(providers::fetch::Look::Fine),
+                self.now + self.delay(),
+                None,
+            ),
             Act::Fetch { wanted, .. } => {
                 let result = self.fetch(&wanted);
                 let at = self.now + self.delay();
@@ -177,6 +182,7 @@ impl World {
             bytes: body.len() as u64,
             sha256,
             quarantined: false,
+            shape: providers::fetch::Shape::default(),
         })
     }
 }
