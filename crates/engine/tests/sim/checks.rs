@@ -267,9 +267,10 @@ pub(crate) fn lateness(summary: &Summary) -> Duration {
 fn kept_secret(summary: &Summary, broken: &mut Vec<String>) {
     for secret in &summary.secrets {
         if let Some((before, after)) = summary.text.split_once(secret.as_str()) {
-            let from = before.char_indices().rev().nth(300).map_or(0, |at| at.0);
+            let from = before.chars().count().saturating_sub(300);
+            let before: String = before.chars().skip(from).collect();
             let rest: String = after.chars().take(20).collect();
-            let around = format!("{}{secret}{rest}", &before[from..]);
+            let around = format!("{before}{secret}{rest}");
             broken.push(format!("I9: {secret:?} stands in the database: {around}"));
         }
     }

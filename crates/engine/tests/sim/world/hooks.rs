@@ -27,7 +27,7 @@ impl World {
             };
             let event = providers::webhook::parse(provider, &hook.body).unwrap();
             // A signed link is in no table, not even in what was said: it is read again before it is used.
-            let body = providers::masked(&String::from_utf8(hook.body.to_vec()).unwrap());
+            let body = providers::masked(str::from_utf8(&hook.body).unwrap());
             if self.believed {
                 // A repeat that its key does not give away changes nothing either.
                 let key = event.stored_under(self.now);
