@@ -22,7 +22,8 @@ use crate::hands::Hands;
 use crate::here::{Afloat, Here};
 use crate::jump::{ClockWatch, Jump, recall_jump};
 use crate::money::{PRICE_UNKNOWN, SPEND_CAP};
-use crate::planner::{Engine, Outlook};
+use crate::outlook::Outlook;
+use crate::planner::Engine;
 use crate::rest::Rests;
 
 mod lanes;

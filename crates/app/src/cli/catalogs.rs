@@ -127,7 +127,7 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     pub(crate) account: Option<String>,
     /// Of csv and jsonl: only jobs in this state, else completed ones.
-    #[arg(long, value_parser = super::statuses())]
+    #[arg(long, value_parser = super::jobs::statuses())]
     pub(crate) status: Option<Status>,
     /// Ended then or later: 2026-11-20, or a time in UTC such as 2026-11-20T09:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = moment)]

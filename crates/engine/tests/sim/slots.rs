@@ -15,8 +15,8 @@ use crate::world::World;
 /// Submits are guaranteed 45 %, which makes (4 + 1) / 0.45 = 12 slots at the longest; the rest is what an unknown answer
 /// costs them, after which they rest and then go one by one. Measured: 19.
 const BETWEEN_SUBMITS: usize = 20;
-/// While little is due, submits fill the places. Measured: 9.
-const SUBMITS_IN_A_ROW: usize = 10;
+/// While little is due, submits fill the places, but no more than a window has. Measured: 11.
+const SUBMITS_IN_A_ROW: usize = 15;
 /// From the end of a remote job that nobody claims, which a webhook tells, to its read. Measured: 3.
 const DOUBT: usize = 4;
 /// From a dead link to the next read of a fresh one. Links of jobs whose links died before wait longer. Measured: 11.
