@@ -115,6 +115,8 @@ fn signal(worker: &Worker, name: &str) {
 async fn pair(shop: &Shop) -> (Worker, Worker) {
     let (one, two) = (shop.worker(), shop.worker());
     until_spread(shop, &[&one, &two]).await;
+    // A lane that nobody has had yet has no row.
+    until_it_asks(shop, Provider::Productai, Stopwatch::start()).await;
     if owner(shop, "productai").await == one.pid() {
         (one, two)
     } else {
