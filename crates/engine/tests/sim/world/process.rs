@@ -232,14 +232,25 @@ impl World {
         self.processes[who].life == life && self.processes[who].engine.is_some()
     }
 
+    /// A dead process holds no lane, but the child that another test of this program starts at the same moment
+    /// has each open file until it is another program.
+    async fn take_lanes(&self, wall: Timestamp) -> LaneHold {
+        for _ in 0..200 {
+            match self.store.take_lanes(&self.lanes, "sim", wall).await {
+                Err(StoreError::Held { .. }) => std::thread::sleep(Duration::from_millis(10)),
+                taken => return taken.unwrap(),
+            }
+        }
+        panic!("the lanes are held although their process is dead");
+    }
+
     /// The process starts, or starts over after trouble with the database.
     async fn start(&mut self, who: usize) {
         let mut hold = None;
         let mut epochs = Vec::new();
         let wall = self.wall();
         if !self.is_fleet() && self.url.starts_with("sqlite") {
-            let taken = self.store.take_lanes(&self.lanes, "sim", wall).await;
-            let taken = taken.unwrap();
+            let taken = self.take_lanes(wall).await;
             epochs.clone_from(&taken.epochs);
             hold = Some(taken);
         } else if !self.is_fleet() {
