@@ -237,7 +237,9 @@ impl World {
     async fn take_lanes(&self, wall: Timestamp) -> LaneHold {
         for _ in 0..200 {
             match self.store.take_lanes(&self.lanes, "sim", wall).await {
-                Err(StoreError::Held { .. }) => std::thread::sleep(Duration::from_millis(10)),
+                Err(StoreError::Held { .. }) => {
+                    std::thread::park_timeout(Duration::from_millis(10))
+                }
                 taken => return taken.unwrap(),
             }
         }
