@@ -238,7 +238,7 @@ impl World {
         for _ in 0..200 {
             match self.store.take_lanes(&self.lanes, "sim", wall).await {
                 Err(StoreError::Held { .. }) => {
-                    std::thread::park_timeout(Duration::from_millis(10))
+                    std::thread::park_timeout(Duration::from_millis(10));
                 }
                 taken => return taken.unwrap(),
             }
